@@ -1,0 +1,79 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// PORTCULLIS_CORE=1 drops everything above `Telemetry`, so that the core builds in seconds and runs under sanitizers.
+let coreOnly = Context.environment["PORTCULLIS_CORE"] == "1"
+
+let swift: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
+let c: [CSetting] = [
+    .define("_GNU_SOURCE"), .treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swift)
+}
+func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies,
+        exclude: [], swiftSettings: swift)
+}
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+// C targets know the kernel, `LinuxKernel` and `EventRing` make them Swift, the engine is pure, enforcement joins
+// them; nothing imports upward (`scripts/check-layering` proves it).
+var targets: [Target] = [
+    .target(name: "CEventRing", cSettings: c),
+    .target(name: "CLinux", cSettings: c),
+    .target(name: "CSeccomp", cSettings: c, linkerSettings: [.linkedLibrary("seccomp")]),
+    .target(name: "CCapability", cSettings: c, linkerSettings: [.linkedLibrary("cap")]),
+    module("LinuxKernel", ["CLinux", "CSeccomp", "CCapability"]),
+    module("EventRing", ["CEventRing"]),
+    module("PolicyModel"),
+    module("PolicyLoading", ["PolicyModel", yams]),
+    module("PolicyEngine", ["PolicyModel"]),
+    module("Workloads", ["LinuxKernel"]),
+    module("FileEnforcement", ["LinuxKernel", "EventRing", "PolicyEngine", "Workloads"]),
+    module("Telemetry", ["EventRing"]),
+    tests(of: "EventRing"),
+    tests(of: "PolicyModel"),
+    tests(of: "PolicyLoading", ["PolicyModel"]),
+    tests(of: "PolicyEngine", ["PolicyModel"]),
+    tests(of: "LinuxKernel"),
+    tests(of: "Workloads"),
+    tests(of: "FileEnforcement", ["PolicyEngine", "PolicyModel", "EventRing", "LinuxKernel"]),
+    tests(of: "Telemetry", ["EventRing"]),
+]
+var products: [Product] = []
+if !coreOnly {
+    targets += [
+        module("ControlProtocol"),
+        module("Agent", [
+            "FileEnforcement", "Telemetry", "PolicyLoading", "PolicyEngine", "PolicyModel", "ControlProtocol",
+            "LinuxKernel", "EventRing",
+        ]),
+        module("CommandLineTool", [
+            "ControlProtocol", "PolicyLoading", "PolicyEngine", "PolicyModel", "LinuxKernel", argumentParser,
+        ]),
+        .executableTarget(name: "portcullisd", dependencies: ["Agent", argumentParser], swiftSettings: swift),
+        .executableTarget(name: "portcullis", dependencies: ["CommandLineTool"], swiftSettings: swift),
+        tests(of: "Agent", ["ControlProtocol"]),
+        tests(of: "CommandLineTool", ["ControlProtocol"]),
+        .testTarget(
+            name: "KernelTests", dependencies: ["LinuxKernel", "ControlProtocol"], swiftSettings: swift),
+    ]
+    products = [
+        .executable(name: "portcullisd", targets: ["portcullisd"]),
+        .executable(name: "portcullis", targets: ["portcullis"]),
+    ]
+}
+
+let package = Package(
+    name: "portcullis",
+    products: products,
+    dependencies: [
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    ],
+    targets: targets
+)

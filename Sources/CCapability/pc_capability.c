@@ -1,0 +1,1 @@
+#include "pc_capability.h"
