@@ -23,7 +23,7 @@ enum AgentFiles {
         let lock = open(settings.runDirectory + "/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard lock >= 0 else { return .failure(.file(settings.runDirectory + "/lock", errno)) }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-            CloseDescriptor.close(lock)
+            RawDescriptor.close(lock)
             return .failure(.alreadyRunning(settings.runDirectory))
         }
         writePid(getpid(), role: .guardian, settings)
@@ -40,7 +40,7 @@ enum AgentFiles {
         }
         let text = Array("\(pid)\n".utf8)
         if write(descriptor, text, text.count) != text.count { AgentLog.warning("\(path): not written") }
-        CloseDescriptor.close(descriptor)
+        RawDescriptor.close(descriptor)
     }
 
     /// Removes socket and pid files.
@@ -110,7 +110,7 @@ enum ServiceManager {
         if path[0] == UInt8(ascii: "@") { path[0] = 0 }
         let socket = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard socket >= 0 else { return }
-        defer { CloseDescriptor.close(socket) }
+        defer { RawDescriptor.close(socket) }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }

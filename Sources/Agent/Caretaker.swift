@@ -100,7 +100,7 @@ final class Caretaker: Sendable {
                     if !isOurs { board.count(.workerLost) }
                     _ = Fanotify.respond(
                         group: group, descriptor: event.descriptor, allow: isOurs || failures.allows(.workerLost))
-                    CloseDescriptor.close(event.descriptor)
+                    RawDescriptor.close(event.descriptor)
                 } else {
                     state.held.append(
                         HeldEvent(group: group, descriptor: event.descriptor, mask: event.mask, thread: event.pid))

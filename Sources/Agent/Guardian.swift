@@ -150,7 +150,7 @@ final class Guardian {
             case .ready: serve(process)
             case .keepSnapshot:
                 if let descriptor {
-                    if snapshot >= 0 { CloseDescriptor.close(snapshot) }
+                    if snapshot >= 0 { RawDescriptor.close(snapshot) }
                     snapshot = descriptor
                     continue
                 }
@@ -161,10 +161,10 @@ final class Guardian {
                     continue
                 }
             case .dropGroup:
-                if groups.count > 1 { CloseDescriptor.close(groups.removeFirst()) }
+                if groups.count > 1 { RawDescriptor.close(groups.removeFirst()) }
             default: break
             }
-            if let descriptor { CloseDescriptor.close(descriptor) }
+            if let descriptor { RawDescriptor.close(descriptor) }
         }
     }
 
@@ -185,7 +185,7 @@ final class Guardian {
                 board.count(.workerLost)
             }
             _ = Fanotify.respond(group: event.group, descriptor: event.descriptor, allow: verdict)
-            CloseDescriptor.close(event.descriptor)
+            RawDescriptor.close(event.descriptor)
         }
         Channel.send(process.channel, ChannelMessage(.serve))
         worker?.isServing = true
@@ -237,7 +237,7 @@ final class Guardian {
     private func readFront() -> Int32? {
         guard let process = front else { return nil }
         while let (message, descriptor) = Channel.receive(process.channel) {
-            if let descriptor { CloseDescriptor.close(descriptor) }
+            if let descriptor { RawDescriptor.close(descriptor) }
             switch message.kind {
             case .scanPolicies: broker.scan()
             case .rotateAlerts: rotateAlerts()
@@ -278,7 +278,7 @@ final class Guardian {
 
     private func rotateAlerts() {
         guard let fresh = try? AlertsFile.rotate(settings) else { return }
-        if alertsFile >= 0 { CloseDescriptor.close(alertsFile) }
+        if alertsFile >= 0 { RawDescriptor.close(alertsFile) }
         alertsFile = fresh
         if let channel = front?.channel { Channel.send(channel, ChannelMessage(.alertsFile), descriptor: fresh) }
     }

@@ -68,7 +68,7 @@ final class PolicyFileBroker: Sendable {
                     Channel.send(channel, ChannelMessage(.policyUnreadable, text: file + "\0" + reason))
                     continue
                 }
-                defer { CloseDescriptor.close(descriptor) }
+                defer { RawDescriptor.close(descriptor) }
                 var status = stat()
                 if fstat(descriptor, &status) != 0 || status.st_mode & S_IFMT != S_IFREG {
                     Channel.send(channel, ChannelMessage(.policyUnreadable, text: file + "\0not a regular file"))

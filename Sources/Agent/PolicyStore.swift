@@ -63,6 +63,9 @@ struct PolicyStore {
         return order.compactMap { byKey[$0] }
     }
 
+    /// Whether both hold the same policies in the same order.
+    func isEqual(to other: PolicyStore) -> Bool { policies == other.policies }
+
     /// The policies without their origins.
     var policies: [Policy] { entries.map(\.policy) }
 

@@ -11,8 +11,8 @@ struct RoleProcess {
     var isServing = false
 
     func close() {
-        CloseDescriptor.close(pidfd)
-        CloseDescriptor.close(channel)
+        RawDescriptor.close(pidfd)
+        RawDescriptor.close(channel)
     }
 }
 

@@ -72,7 +72,7 @@ final class Worker {
             case .none: return .nothing
             case .closed: return .lost
             case .message(let message, let descriptor):
-                defer { if let descriptor { CloseDescriptor.close(descriptor) } }
+                defer { if let descriptor { RawDescriptor.close(descriptor) } }
                 switch message.kind {
                 case .adopt: adopt(message, descriptor)
                 case .serve: serve()
@@ -126,7 +126,7 @@ final class Worker {
 
     private func readFront() {
         while case .message(let message, let descriptor) = Channel.next(RoleDescriptor.peer) {
-            defer { if let descriptor { CloseDescriptor.close(descriptor) } }
+            defer { if let descriptor { RawDescriptor.close(descriptor) } }
             guard let descriptor else { continue }
             switch message.kind {
             case .resolve: resolve(message.number, descriptor)

@@ -8,7 +8,7 @@ struct EnforcementState {
     /// The sealed memory of `snapshot`.
     var mapping: UnsafeRawBufferPointer
     /// Host mounts by id.
-    var mounts: MountTable
+    var mounts: MountNames
     /// Objects known under a rule's path.
     var index: ObjectIndex
     /// (device, inode) → 1 for dynamic loaders, 2 for interpreters.

@@ -60,7 +60,7 @@ public struct FailureTable: Sendable, Equatable {
 
     /// Sets the verdict of one row.
     public mutating func set(_ row: FailureRow, allow: Bool) {
-        let bit = 1 as UInt32 << UInt32(row.rawValue)
+        let bit: UInt32 = 1 << UInt32(row.rawValue)
         allowing = allow ? allowing | bit : allowing & ~bit
     }
 }

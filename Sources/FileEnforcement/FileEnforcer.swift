@@ -162,14 +162,14 @@ public final class FileEnforcer {
         EventDescriptor.signal(groups.wake)
         usleep(1000)
         _ = settled
-        CloseDescriptor.close(group)
+        RawDescriptor.close(group)
     }
 
     private func makeState(
         _ snapshot: Snapshot, _ bytes: UnsafeRawBufferPointer, _ filesystem: HostFilesystem, index: ObjectIndex
     ) -> EnforcementState {
         EnforcementState(
-            snapshot: snapshot, mapping: bytes, mounts: MountTable(filesystem.mounts), index: index,
+            snapshot: snapshot, mapping: bytes, mounts: MountNames(filesystem.mounts), index: index,
             interpreters: Interpreters.objects(), failures: failures, listsProcesses: snapshot.isAllowList(.process),
             hasProcessRules: snapshot.hasRules(in: .process), cachesAllows: cachesAllows)
     }

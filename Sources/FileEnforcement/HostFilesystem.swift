@@ -14,11 +14,11 @@ public struct HostFilesystem: FilesystemView {
     public let mounts: [MountEntry]
 
     /// Reads the mounts of the process's own namespace.
-    public init() throws(KernelError) { mounts = try MountEntry.all() }
+    public init() throws(KernelError) { mounts = try MountTable.read() }
 
     public mutating func object(at path: [UInt8]) -> ViewedObject? {
         guard let descriptor = Self.pin(path) else { return nil }
-        defer { CloseDescriptor.close(descriptor) }
+        defer { RawDescriptor.close(descriptor) }
         var status = ObjectStatus()
         guard ObjectStatus.read(descriptor: descriptor, into: &status) == 0,
             let canonical = Self.name(of: descriptor)
@@ -43,7 +43,7 @@ public struct HostFilesystem: FilesystemView {
         var seen: Set<UInt64> = []
         for entry in mounts {
             guard let descriptor = Self.pin(entry.mountPoint) else { continue }
-            defer { CloseDescriptor.close(descriptor) }
+            defer { RawDescriptor.close(descriptor) }
             var status = ObjectStatus()
             // A later mount may cover this one: then the path leads to another superblock.
             guard ObjectStatus.read(descriptor: descriptor, into: &status) == 0, status.mountID == entry.id,
@@ -95,7 +95,7 @@ enum DirectoryWalk {
         var status = ObjectStatus()
         let result = ObjectStatus.read(descriptor: descriptor, into: &status)
         let handle = FileHandle.hash(ofDescriptor: descriptor)
-        CloseDescriptor.close(descriptor)
+        RawDescriptor.close(descriptor)
         guard result == 0 else { return true }
         guard body(Entry(path: root, isDirectory: status.isDirectory, status: status, handle: handle)) else { return false }
         guard status.isDirectory else { return true }
@@ -116,7 +116,7 @@ enum DirectoryWalk {
             }
         }
         guard opened >= 0, let stream = fdopendir(opened) else {
-            if opened >= 0 { CloseDescriptor.close(opened) }
+            if opened >= 0 { RawDescriptor.close(opened) }
             return true
         }
         defer { closedir(stream) }
@@ -138,8 +138,8 @@ enum DirectoryWalk {
             var status = ObjectStatus()
             let result = ObjectStatus.read(descriptor: pinned, into: &status)
             let handle = FileHandle.hash(ofDescriptor: pinned)
-            CloseDescriptor.close(pinned)
-            guard result == 0, status.device == device, status.isDirectory || status.isRegular else { continue }
+            RawDescriptor.close(pinned)
+            guard result == 0, status.device == device, status.isDirectory || status.isRegularFile else { continue }
             let path = prefix + name
             guard body(Entry(path: path, isDirectory: status.isDirectory, status: status, handle: handle)) else {
                 return false

@@ -5,7 +5,7 @@ import LinuxKernel
 ///
 /// A rule's path means the host's view. A bind mount, here or in somebody's private mount namespace, gives an object a second
 /// path that the one who made the mount chose; the table maps it back. Plain memory without ARC, freed explicitly.
-struct MountTable {
+struct MountNames {
     private struct Mount {
         var device: UInt64
         var rootOffset: Int
@@ -51,7 +51,7 @@ struct MountTable {
             let (pointOffset, pointLength) = keep(entry.mountPoint, in: bytes)
             (mounts + index).initialize(
                 to: Mount(
-                    device: entry.device, rootOffset: rootOffset, rootLength: rootLength, pointOffset: pointOffset,
+                    device: entry.deviceNumber, rootOffset: rootOffset, rootLength: rootLength, pointOffset: pointOffset,
                     pointLength: pointLength, canonical: index))
             _ = byID.insert(entry.id, 0, value: UInt64(index))
         }
@@ -103,7 +103,7 @@ struct MountTable {
         let point = entry.mountPoint == slash ? [] : entry.mountPoint
         return root.withUnsafeBytes { root in
             point.withUnsafeBytes { point in
-                translate(path, device: entry.device, root: root, mountPoint: point, into: buffer)
+                translate(path, device: entry.deviceNumberNumber, root: root, mountPoint: point, into: buffer)
             }
         }
     }

@@ -12,10 +12,10 @@ struct NameWatch {
 
     init() throws(KernelError) {
         group = try FanotifyGroup.create(
-            [.notificationClass, .reportDirectoryFileID, .closeOnExec, .nonblocking],
+            [.notificationClass, .reportDFIDName, .closeOnExec, .nonblocking],
             eventFlags: O_RDONLY | O_CLOEXEC
         ).release()
-        mounts = try MountEntry.watchDescriptor().release()
+        mounts = try MountTable.watch().release()
         descriptor = try EpollDescriptor.create([(group, UInt32(POLLIN)), (mounts, UInt32(POLLPRI | POLLERR))]).release()
     }
 

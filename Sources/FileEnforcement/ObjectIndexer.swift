@@ -50,7 +50,7 @@ enum Interpreters {
         var table = FlatTable(capacity: 256)
         func add(_ path: String, _ kind: UInt64) {
             guard let descriptor = HostFilesystem.pin(Array(path.utf8)) else { return }
-            defer { CloseDescriptor.close(descriptor) }
+            defer { RawDescriptor.close(descriptor) }
             var status = ObjectStatus()
             guard ObjectStatus.read(descriptor: descriptor, into: &status) == 0 else { return }
             if table.find(status.device, status.inode) == nil { _ = table.insert(status.device, status.inode, value: kind) }

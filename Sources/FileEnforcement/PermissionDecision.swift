@@ -65,7 +65,7 @@ struct PermissionDecider {
         }
         var end = length
         let raw = UnsafeRawBufferPointer(rebasing: pathBuffer[0..<length])
-        if facts.object.linkCount == 0 { end = DeletedSuffix.strippedLength(raw) }
+        if facts.object.nlink == 0 { end = DeletedSuffix.strippedLength(raw) }
         path = UnsafeRawBufferPointer(rebasing: pathBuffer[0..<end])
         let asSeen = path
         var pathUntrusted = false
@@ -180,7 +180,7 @@ struct PermissionDecider {
     }
 
     @inline(__always)
-    private func name(_ path: UnsafeRawBufferPointer, _ state: UnsafePointer<EnforcementState>) -> MountTable.Name {
+    private func name(_ path: UnsafeRawBufferPointer, _ state: UnsafePointer<EnforcementState>) -> MountNames.Name {
         if let name = state.pointee.mounts.name(of: path, mountID: facts.object.mountID, into: nameBuffer) { return name }
         guard let entry = ForeignMount.find(facts.object.mountID, of: facts.thread) else { return .unknown }
         return state.pointee.mounts.name(of: path, foreign: entry, into: nameBuffer)

@@ -12,7 +12,9 @@ struct PermissionFacts {
 
     private(set) var status = ProcessStatus()
     private var hasStatus = false
-    private(set) var systemCall = SystemCallState.unavailable
+    private(set) var stat = ProcessStat()
+    private var hasStat = false
+    private(set) var systemCall = SystemCallState.unavailable(errno: 0)
     private var hasSystemCall = false
     private(set) var openFlags: UInt64 = 0
 
@@ -37,6 +39,7 @@ struct PermissionFacts {
         self.thread = thread
         self.isExec = isExec
         hasStatus = false
+        hasStat = false
         hasSystemCall = false
         openFlags = 0
         executableLength = -1
@@ -64,12 +67,12 @@ struct PermissionFacts {
         }
         if missing.contains(.ownership) {
             guard readStatus() else { return false }
-            operation.isOwner = status.fsuid == object.uid
+            operation.isOwner = status.uid.fileSystem == object.uid
             operation.known.insert(.ownership)
         }
         if missing.contains(.terminal) {
-            guard let terminal = ProcFS.terminal(of: thread) else { return false }
-            operation.hasTerminal = terminal != 0
+            guard readStat() else { return false }
+            operation.hasTerminal = stat.ttyNumber != 0
             operation.known.insert(.terminal)
         }
         if missing.contains(.arguments) {
@@ -140,6 +143,13 @@ struct PermissionFacts {
         return argumentLength >= 0 ? UnsafeRawBufferPointer(rebasing: argumentBuffer[0..<argumentLength]) : nil
     }
 
+    /// Terminal, session and start time of the waiting thread, read at most once an event.
+    mutating func readStat() -> Bool {
+        if !hasStat { hasStat = ProcFS.stat(of: thread, into: &stat) == 0 }
+        return hasStat
+    }
+
+    /// Identity, credentials and parent of the waiting thread, read at most once an event.
     mutating func readStatus() -> Bool {
         if !hasStatus { hasStatus = ProcFS.status(of: thread, into: &status) == 0 }
         return hasStatus
@@ -156,7 +166,7 @@ struct PermissionFacts {
         var object = ObjectStatus()
         guard ProcFS.executableObject(of: pid, into: &object) == 0 else { return length }
         var end = length
-        if object.linkCount == 0 { end = DeletedSuffix.strippedLength(UnsafeRawBufferPointer(rebasing: buffer[0..<length])) }
+        if object.nlink == 0 { end = DeletedSuffix.strippedLength(UnsafeRawBufferPointer(rebasing: buffer[0..<length])) }
         let path = UnsafeRawBufferPointer(rebasing: buffer[0..<end])
         switch state.mounts.name(of: path, mountID: object.mountID, into: scratch) {
         case .canonical?: return end
@@ -193,7 +203,7 @@ enum ForeignMount {
     /// The mountinfo line of `mountID` as the process sees it. Slow: reads and parses a file; only for the rare event whose
     /// mount is not one of the host's.
     static func find(_ mountID: UInt64, of pid: Int32) -> MountEntry? {
-        guard let entries = try? MountEntry.all(of: pid) else { return nil }
+        guard let entries = try? MountTable.read(of: pid) else { return nil }
         return entries.first { $0.id == mountID }
     }
 }

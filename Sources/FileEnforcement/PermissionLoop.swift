@@ -114,7 +114,7 @@ struct PermissionLoop {
         }
         _ = Fanotify.respond(group: group, descriptor: event.descriptor, allow: decision.allow)
         board.set(.busySince, 0)
-        CloseDescriptor.close(event.descriptor)
+        RawDescriptor.close(event.descriptor)
         if reported {
             board.add(decision.allow ? .audited : .blocked)
             reporter.publish(board)
