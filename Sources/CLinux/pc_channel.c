@@ -264,6 +264,23 @@ int pc_unblock_signals(uint64_t mask) {
     return -pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+uint64_t pc_block_all_signals(void) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    uint64_t mask = 0;
+    for (int signal = 1; signal <= 64; signal++)
+        if (sigismember(&before, signal) == 1)
+            mask |= UINT64_C(1) << (signal - 1);
+    return mask;
+}
+
+int pc_restore_signals(uint64_t mask) {
+    sigset_t set;
+    to_sigset(mask, &set);
+    return -pthread_sigmask(SIG_SETMASK, &set, NULL);
+}
+
 int pc_signalfd(uint64_t mask, int nonblocking) {
     sigset_t set;
     to_sigset(mask, &set);

@@ -49,6 +49,9 @@ int pc_timer_set(int fd, uint64_t first, uint64_t interval);
 /// Bit n - 1 = signal n, as in /proc/<pid>/status.
 int pc_block_signals(uint64_t mask);
 int pc_unblock_signals(uint64_t mask);
+/// Blocks every signal of the calling thread and returns the mask that was set before.
+uint64_t pc_block_all_signals(void);
+int pc_restore_signals(uint64_t mask);
 int pc_signalfd(uint64_t mask, int nonblocking);
 struct pc_signal {
     uint32_t number;
