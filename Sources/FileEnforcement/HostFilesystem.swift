@@ -57,12 +57,12 @@ public struct HostFilesystem: FilesystemView {
         return result
     }
 
-    /// An O_PATH descriptor of what stands at a path; raises no permission event.
+    /// An OpenFlags.path descriptor of what stands at a path; raises no permission event.
     static func pin(_ path: [UInt8]) -> Int32? {
         let descriptor = (path + [0]).withUnsafeBufferPointer { bytes in
             bytes.withMemoryRebound(to: CChar.self) { text -> Int32 in
                 guard let base = text.baseAddress else { return -1 }
-                return open(base, O_PATH | O_CLOEXEC)
+                return open(base, OpenFlags.path | O_CLOEXEC)
             }
         }
         return descriptor >= 0 ? descriptor : nil
@@ -131,7 +131,7 @@ enum DirectoryWalk {
             let pinned = (name + [0]).withUnsafeBufferPointer { bytes in
                 bytes.withMemoryRebound(to: CChar.self) { text -> Int32 in
                     guard let base = text.baseAddress else { return -1 }
-                    return openat(opened, base, O_PATH | O_CLOEXEC | O_NOFOLLOW)
+                    return openat(opened, base, OpenFlags.path | O_CLOEXEC | O_NOFOLLOW)
                 }
             }
             guard pinned >= 0 else { continue }

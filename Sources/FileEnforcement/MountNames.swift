@@ -103,7 +103,7 @@ struct MountNames {
         let point = entry.mountPoint == slash ? [] : entry.mountPoint
         return root.withUnsafeBytes { root in
             point.withUnsafeBytes { point in
-                translate(path, device: entry.deviceNumberNumber, root: root, mountPoint: point, into: buffer)
+                translate(path, device: entry.deviceNumber, root: root, mountPoint: point, into: buffer)
             }
         }
     }

@@ -31,7 +31,7 @@ struct PermissionDecision {
 /// Decides permission events by the object behind the event's descriptor: its path in the host's view, and every path under
 /// which the object is known. Holds buffers only; allocated once.
 struct PermissionDecider {
-    private(set) var facts = PermissionFacts()
+    var facts = PermissionFacts()
     private let pathBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8192, alignment: 8)
     private let nameBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16384, alignment: 8)
     /// The event's path in the host's view.
@@ -41,6 +41,9 @@ struct PermissionDecider {
     /// Thread whose last exec was allowed, by thread id: tells an ELF interpreter from a loader run by hand where the
     /// kernel's stack cannot be read.
     private var lastExec: (thread: Int32, allowed: Bool) = (0, false)
+
+    /// A regular file with one name: another name could be ruled differently.
+    var objectIsCacheable: Bool { facts.object.isRegularFile && facts.object.nlink == 1 }
 
     func deallocate() {
         pathBuffer.deallocate()
