@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 
 /// What a thread blocked in a permission event asked for, from its system call's registers.
 ///
@@ -26,6 +27,13 @@ public struct OpenIntent: Equatable, Sendable {
     /// Whether the call is execve or execveat.
     public var isExecution: Bool
 
+    /// A known intent.
+    public init(access: Access, flags: UInt64, isExecution: Bool) {
+        self.access = access
+        self.flags = flags
+        self.isExecution = isExecution
+    }
+
     /// Nothing known.
     public static let unknown = OpenIntent(access: .unknown, flags: 0, isExecution: false)
 
@@ -34,7 +42,19 @@ public struct OpenIntent: Equatable, Sendable {
     /// Whether a write has to be assumed.
     public var mayWrite: Bool { access != .read }
 
-    /// Allocates nothing. `tid` is needed for openat2 only.
+    /// The intent of the thread of a permission event. An event can be read before its thread has gone to sleep on it;
+    /// until it has, its registers cannot be read, so this asks up to `attempts` times, giving the CPU away in between.
+    /// Allocates nothing.
+    public static func ofWaiting(tid: Int32, attempts: Int = 256) -> OpenIntent {
+        for _ in 0..<attempts {
+            let state = ProcFS.waitingSystemCall(of: tid)
+            guard case .running = state else { return of(state, tid: tid) }
+            sched_yield()
+        }
+        return unknown
+    }
+
+    /// The intent that a state shows. Allocates nothing. `tid` is needed for openat2 only.
     public static func of(_ state: SystemCallState, tid: Int32) -> OpenIntent {
         guard case .blocked(let number, let arguments) = state else { return unknown }
         switch number {
