@@ -6,8 +6,9 @@ import Glibc
 /// A 32-bit caller's numbers are those of its own table and look like other calls here; of them none that opens files
 /// has the number of a native call that does, except openat2, which means the same. So they come out as `unknown`.
 /// The registers are those of the system call the thread is in, which need not be the one that opens: a request of an
-/// io_uring may run as task work at the end of another call. For a process that may use io_uring treat every answer
-/// as unknown.
+/// io_uring may run as task work at the end of another call. A write linked behind a poll was seen as the `openat` for
+/// reading that its thread was just leaving (Linux 6.18). Only where nobody can use io_uring (the probe's
+/// `io_uring.disabled`, or a filter on the process) is `read` more than a hint.
 public struct OpenIntent: Equatable, Sendable {
     /// How the object will be used.
     public enum Access: Sendable {

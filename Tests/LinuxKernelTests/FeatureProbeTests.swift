@@ -16,7 +16,8 @@ struct FeatureProbeTests {
         for name in [
             "fanotify.permission-class", "fanotify.filesystem-mark", "fanotify.rename", "seccomp.user-notification",
             "seccomp.wait-killable", "pidfd.open", "openat2", "memfd.seals", "landlock", "nf_tables", "cgroup2",
-            "user-namespaces", "lsm.active", "yama", "capability.sys_admin", "fanotify.mount-namespace-mark",
+            "user-namespaces", "io_uring.disabled", "lsm.active", "yama", "capability.sys_admin",
+            "fanotify.mount-namespace-mark",
         ] {
             #expect(names.contains(name), "\(name)")
         }
