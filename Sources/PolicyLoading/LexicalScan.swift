@@ -10,7 +10,7 @@ struct LexicalScan {
         if bytes.count > limits.fileBytes {
             return at(1, 1, "the file is larger than \(limits.fileBytes) bytes")
         }
-        return encodingProblem(bytes) ?? nestingProblem(bytes)
+        return encodingProblem(bytes) ?? tabProblem(bytes) ?? nestingProblem(bytes)
     }
 
     private func at(_ line: Int, _ column: Int, _ message: String) -> Diagnostic {
@@ -40,6 +40,44 @@ struct LexicalScan {
             else { return at(line, column, "not valid UTF-8") }
             index += length
             column += 1
+        }
+        return nil
+    }
+
+    /// Tabs between tokens of block style, which the API server's parser refuses and ours would take.
+    private func tabProblem(_ bytes: [UInt8]) -> Diagnostic? {
+        guard bytes.contains(UInt8(ascii: "\t")) else { return nil }
+        var line = 1
+        var column = 0
+        var flow = 0
+        var quote: UInt8?
+        var inComment = false
+        var previous = UInt8(ascii: "\n")
+        for byte in bytes {
+            column += 1
+            switch byte {
+            case UInt8(ascii: "\n"):
+                line += 1
+                column = 0
+                inComment = false
+            case _ where inComment: break
+            case _ where quote != nil:
+                if byte == quote && previous != UInt8(ascii: "\\") { quote = nil }
+            case UInt8(ascii: "\""), UInt8(ascii: "'"):
+                if [UInt8(ascii: " "), UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: ","), UInt8(ascii: ":"),
+                    UInt8(ascii: "\n"), UInt8(ascii: "\t")].contains(previous)
+                {
+                    quote = byte
+                }
+            case UInt8(ascii: "#") where [UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\n")].contains(previous):
+                inComment = true
+            case UInt8(ascii: "["), UInt8(ascii: "{"): flow += 1
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): flow = max(0, flow - 1)
+            case UInt8(ascii: "\t") where flow == 0:
+                return at(line, column, "not YAML: a tab where only spaces are permitted")
+            default: break
+            }
+            previous = byte
         }
         return nil
     }
