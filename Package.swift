@@ -50,12 +50,14 @@ if !coreOnly {
         module("ControlProtocol"),
         module("Agent", [
             "FileEnforcement", "Telemetry", "PolicyLoading", "PolicyEngine", "PolicyModel", "ControlProtocol",
-            "LinuxKernel", "EventRing",
+            "LinuxKernel", "EventRing", "Workloads", yams, argumentParser,
         ]),
         module("CommandLineTool", [
-            "ControlProtocol", "PolicyLoading", "PolicyEngine", "PolicyModel", "LinuxKernel", argumentParser,
+            "ControlProtocol", "PolicyLoading", "PolicyEngine", "PolicyModel", "LinuxKernel", "Telemetry",
+            argumentParser,
         ]),
-        .executableTarget(name: "portcullisd", dependencies: ["Agent", argumentParser], swiftSettings: swift),
+        .executableTarget(name: "portcullisd", dependencies: ["Agent"], swiftSettings: swift),
+        .executableTarget(name: "portcullis-victim", path: "integration/victim", cSettings: c),
         .executableTarget(name: "portcullis", dependencies: ["CommandLineTool"], swiftSettings: swift),
         tests(of: "Agent", ["ControlProtocol"]),
         tests(of: "CommandLineTool", ["ControlProtocol"]),

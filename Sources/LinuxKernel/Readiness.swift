@@ -7,19 +7,27 @@ public enum Readiness {
         return set.wait(timeoutMilliseconds: 0) > 0 && set.events(at: 0).contains(.readable)
     }
 
-    /// Waits until one of up to three descriptors is readable; negative ones do not count.
+    /// Waits until one of up to four descriptors is readable; negative ones do not count.
     ///
     /// - Parameter timeout: milliseconds, -1 without end.
-    public static func wait(_ first: Int32, _ second: Int32 = -1, _ third: Int32 = -1, timeoutMilliseconds timeout: Int32) {
+    public static func wait(
+        _ first: Int32, _ second: Int32 = -1, _ third: Int32 = -1, _ fourth: Int32 = -1, timeoutMilliseconds timeout: Int32
+    ) {
         var set = PollSet()
         set.add(first, .readable)
         set.add(second, .readable)
         set.add(third, .readable)
+        set.add(fourth, .readable)
         _ = set.wait(timeoutMilliseconds: timeout)
     }
 }
 
 extension EventDescriptor {
+    /// A new eventfd that lives as long as the process, by its number.
+    public static func make() throws(KernelError) -> Int32 { try EventDescriptor().take() }
+
+    private consuming func take() throws(KernelError) -> Int32 { try descriptor.duplicate().release() }
+
     /// Empties an eventfd known by its number.
     public static func drain(_ raw: Int32) {
         var value: UInt64 = 0
@@ -44,4 +52,9 @@ extension Fanotify {
             group: group, .add, scope: .inode, options: .ignoredMask, mask: FanotifyMask.openPermission,
             directory: descriptor, path: nil)
     }
+}
+
+extension PollSet {
+    /// Whether anything was found at an entry, end of file and errors included.
+    public func isReady(_ index: Int) -> Bool { !events(at: index).isEmpty }
 }
