@@ -48,14 +48,18 @@ var products: [Product] = []
 if !coreOnly {
     targets += [
         module("ControlProtocol"),
-        module("Agent", [
-            "FileEnforcement", "Telemetry", "PolicyLoading", "PolicyEngine", "PolicyModel", "ControlProtocol",
-            "LinuxKernel", "EventRing", "Workloads", yams, argumentParser,
-        ]),
-        module("CommandLineTool", [
-            "ControlProtocol", "PolicyLoading", "PolicyEngine", "PolicyModel", "LinuxKernel", "Telemetry",
-            argumentParser,
-        ]),
+        module(
+            "Agent",
+            [
+                "FileEnforcement", "Telemetry", "PolicyLoading", "PolicyEngine", "PolicyModel", "ControlProtocol",
+                "LinuxKernel", "EventRing", "Workloads", yams, argumentParser,
+            ]),
+        module(
+            "CommandLineTool",
+            [
+                "ControlProtocol", "PolicyLoading", "PolicyEngine", "PolicyModel", "LinuxKernel", "Telemetry",
+                argumentParser,
+            ]),
         .executableTarget(name: "portcullisd", dependencies: ["Agent"], swiftSettings: swift),
         .executableTarget(name: "portcullis-victim", path: "integration/victim", cSettings: c),
         .executableTarget(name: "portcullis", dependencies: ["CommandLineTool"], swiftSettings: swift),

@@ -57,7 +57,9 @@ public enum AgentProgram {
                 let worker = try Worker(settings: settings, retiring: arguments.first.flatMap { Int($0) } ?? 0)
                 return worker.run(hasSnapshot: arguments.dropFirst().first == "1")
             case .front:
-                let front = try Front(settings: settings, hasAlertsFile: arguments.first == "1")
+                let front = try Front(
+                    settings: settings, hasAlertsFile: arguments.first == "1",
+                    replaces: arguments.dropFirst().first == "1")
                 try SelfFilter.install(refusal: .permissionDenied, denying: [.execution, .fanotify, .nonUnixSockets])
                 return front.run()
             }

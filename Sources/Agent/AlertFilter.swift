@@ -7,7 +7,9 @@ enum AlertFilter {
         guard !filters.isEmpty else { return true }
         guard let fields = try? JSONDecoder().decode([String: Field].self, from: Data(json)) else { return false }
         return filters.allSatisfy { name, wanted in
-            guard let field = fields.first(where: { $0.key.lowercased() == name.lowercased() })?.value else { return false }
+            guard let field = fields.first(where: { $0.key.lowercased() == name.lowercased() })?.value else {
+                return false
+            }
             return field.text.lowercased().contains(wanted.lowercased())
         }
     }

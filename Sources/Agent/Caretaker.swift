@@ -16,7 +16,9 @@ final class Caretaker: Sendable {
         /// The message that asks the worker: mask and thread as little-endian bytes.
         var message: ChannelMessage {
             var text: [UInt8] = []
-            for shift in stride(from: 0, to: 64, by: 8) { text.append(UInt8(truncatingIfNeeded: mask >> UInt64(shift))) }
+            for shift in stride(from: 0, to: 64, by: 8) {
+                text.append(UInt8(truncatingIfNeeded: mask >> UInt64(shift)))
+            }
             for shift in stride(from: 0, to: 32, by: 8) {
                 text.append(UInt8(truncatingIfNeeded: UInt32(bitPattern: thread) >> UInt32(shift)))
             }

@@ -19,7 +19,9 @@ enum ConfigurationFile {
     static func read(_ path: String, into settings: inout AgentSettings) throws {
         let text = try contents(path)
         let node: Node?
-        do { node = try Yams.compose(yaml: text) } catch { throw ConfigurationError(text: "\(path): not YAML: \(error)") }
+        do { node = try Yams.compose(yaml: text) } catch {
+            throw ConfigurationError(text: "\(path): not YAML: \(error)")
+        }
         guard let node else { return }
         guard case .mapping(let mapping) = node else {
             throw ConfigurationError(text: "\(path):1:1: the configuration must be a mapping")
@@ -48,7 +50,9 @@ enum ConfigurationFile {
 
     private static func set(_ name: String, _ value: Node, _ place: String, _ settings: inout AgentSettings) throws {
         func string() throws -> String {
-            guard let text = value.scalar?.string else { throw ConfigurationError(text: "\(place): \(name) must be a string") }
+            guard let text = value.scalar?.string else {
+                throw ConfigurationError(text: "\(place): \(name) must be a string")
+            }
             return text
         }
         func strings() throws -> [String] {
@@ -70,7 +74,9 @@ enum ConfigurationFile {
             return number
         }
         func boolean() throws -> Bool {
-            guard let truth = value.bool else { throw ConfigurationError(text: "\(place): \(name) must be true or false") }
+            guard let truth = value.bool else {
+                throw ConfigurationError(text: "\(place): \(name) must be true or false")
+            }
             return truth
         }
         switch name {

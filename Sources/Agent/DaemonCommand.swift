@@ -40,7 +40,10 @@ struct DaemonCommand: ParsableCommand {
     var policies: [String] = []
     @Option(help: ArgumentHelp("Append alerts to this file; '-' is standard output.", valueName: "file"))
     var alerts: String?
-    @Option(help: ArgumentHelp("Keys of the alerts: kubearmor (as its gRPC clients see them) or daemon (as its log file).", valueName: "keys"))
+    @Option(
+        help: ArgumentHelp(
+            "Keys of the alerts: kubearmor (as its gRPC clients see them) or daemon (as its log file).",
+            valueName: "keys"))
     var alertsKeys: String?
     @Flag(help: "Send alerts to the local syslog too.")
     var syslog = false
@@ -54,17 +57,22 @@ struct DaemonCommand: ParsableCommand {
     var frontUser: UInt32?
     @Option(help: ArgumentHelp("Node name in alerts and selectors.", valueName: "name"))
     var host: String?
-    @Option(help: ArgumentHelp("Further node label for selectors; may be given more than once.", valueName: "key=value"))
+    @Option(
+        help: ArgumentHelp("Further node label for selectors; may be given more than once.", valueName: "key=value"))
     var nodeLabel: [String] = []
     @Option(help: ArgumentHelp("Cluster name in alerts.", valueName: "name"))
     var cluster: String?
     @Option(help: ArgumentHelp("Default posture of files and programs: allow, audit or block.", valueName: "posture"))
     var filePosture: String?
-    @Option(help: ArgumentHelp("Verdict of a failure, such as worker-lost=allow; may be given more than once.", valueName: "name=verdict"))
+    @Option(
+        help: ArgumentHelp(
+            "Verdict of a failure, such as worker-lost=allow; may be given more than once.", valueName: "name=verdict"))
     var onFailure: [String] = []
     @Option(help: ArgumentHelp("Answer an event held longer than this.", valueName: "milliseconds"))
     var deadline: Int?
-    @Option(help: ArgumentHelp("What happens to processes that hold a newly protected file open: alert or kill.", valueName: "action"))
+    @Option(
+        help: ArgumentHelp(
+            "What happens to processes that hold a newly protected file open: alert or kill.", valueName: "action"))
     var staleFd: String?
     @Flag(help: "Report every alert: no throttling.")
     var noThrottle = false

@@ -25,12 +25,17 @@ final class Front {
     private let server: ControlServer
     private let saved: AppliedPolicyFiles
     private var scan: [String: LoadResult] = [:]
-    private var isStarted = false
+    private var isStarted: Bool
+    /// A front that replaces another found a policy file that does not load: what that file had is in force, but not known
+    /// here, so nothing is put in force until the file is mended.
+    private var lacksFiles = false
     /// A start that failed: the exit code.
     private var exitCode: Int32?
 
-    init(settings: AgentSettings, hasAlertsFile: Bool) throws(KernelError) {
+    /// - Parameter replaces: the agent enforces already; this front takes over from one that died.
+    init(settings: AgentSettings, hasAlertsFile: Bool, replaces: Bool) throws(KernelError) {
         self.settings = settings
+        isStarted = replaces
         board = try SharedRegions.board(RoleDescriptor.board)
         host = HostWorkload(configured: settings.host)
         selection = HostSelection(host: host.name, nodeLabels: settings.nodeLabels)
@@ -119,13 +124,18 @@ final class Front {
                 defer { if let descriptor, !isTaken { RawDescriptor.close(descriptor) } }
                 switch message.kind {
                 case .policyFile:
-                    if let descriptor { scan[message.string] = PolicyFileReader.load(descriptor: descriptor, file: message.string) }
+                    if let descriptor {
+                        scan[message.string] = PolicyFileReader.load(descriptor: descriptor, file: message.string)
+                    }
                 case .policyUnreadable:
-                    let parts = message.text.split(separator: 0, maxSplits: 1).map { String(decoding: $0, as: UTF8.self) }
+                    let parts = message.text.split(separator: 0, maxSplits: 1).map {
+                        String(decoding: $0, as: UTF8.self)
+                    }
                     let file = parts.first ?? ""
                     scan[file] = LoadResult(diagnostics: [
                         Diagnostic(
-                            position: SourcePosition(file: file, line: 1, column: 1), message: parts.last ?? "unreadable")
+                            position: SourcePosition(file: file, line: 1, column: 1),
+                            message: parts.last ?? "unreadable")
                     ])
                 case .policyScanEnd: scanned()
                 case .alertsFile:
@@ -154,9 +164,18 @@ final class Front {
                 exitCode = 1
                 return
             }
+        }
+        if pipeline.active == nil {
             let (policies, broken) = saved.load()
             for problem in broken { AgentLog.warning("\(problem)") }
             store.apply(policies)
+            lacksFiles = problems.contains { $0.severity == .error }
+        } else if lacksFiles {
+            lacksFiles = problems.contains { $0.severity == .error }
+        }
+        if lacksFiles {
+            AgentLog.error("the rules in force stay as they are until the policy files load")
+            return
         }
         pipeline.submit(
             PolicyPipeline.Change(store: store) { [self] outcome in
@@ -216,13 +235,15 @@ final class Front {
     }
 
     private func apply(_ documents: [PolicyDocument], dryRun: Bool, _ client: ControlServer.Client) {
+        guard isComplete(client) else { return }
         var pieces: [AppliedPolicyFiles.Piece] = []
         var problems: [String] = []
         for document in documents {
             let result = PolicyDocumentLoader().load(bytes: Array(document.text.utf8), file: document.name)
             problems += result.diagnostics.filter { $0.severity == .error }.map(\.description)
             guard result.isValid else { continue }
-            guard let parts = AppliedPolicyFiles.split(document.text, name: document.name, expecting: result.policies) else {
+            guard let parts = AppliedPolicyFiles.split(document.text, name: document.name, expecting: result.policies)
+            else {
                 problems.append("\(document.name): the documents cannot be told apart; apply them one by one")
                 continue
             }
@@ -260,6 +281,7 @@ final class Front {
     }
 
     private func delete(_ kind: String, _ namespace: String, _ name: String, _ client: ControlServer.Client) {
+        guard isComplete(client) else { return }
         guard let policyKind = PolicyKind(rawValue: kind) else {
             server.send(.failed(messages: ["kind '\(kind)' is not known"]), to: client)
             return
@@ -281,6 +303,16 @@ final class Front {
                     }
                 })
         }
+    }
+
+    private func isComplete(_ client: ControlServer.Client) -> Bool {
+        if lacksFiles {
+            server.send(
+                .failed(messages: ["a policy file does not load; mend it first ('portcullis check' says what is wrong)"]
+                ),
+                to: client)
+        }
+        return !lacksFiles
     }
 
     private func summaries() -> [PolicySummary] {

@@ -73,7 +73,8 @@ final class Guardian {
         while true {
             var poll = PollSet()
             for descriptor in [
-                signals.descriptor.raw, worker?.pidfd ?? -1, front?.pidfd ?? -1, worker?.channel ?? -1, front?.channel ?? -1,
+                signals.descriptor.raw, worker?.pidfd ?? -1, front?.pidfd ?? -1, worker?.channel ?? -1,
+                front?.channel ?? -1,
             ] { poll.add(descriptor, .readable) }
             // The watchdog looks at a held event several times within its deadline.
             _ = poll.wait(timeoutMilliseconds: Int32(max(20, min(100, settings.deadlineMilliseconds / 8))))
@@ -102,8 +103,10 @@ final class Guardian {
             let descriptor = Int32(truncatingIfNeeded: board.value(.busyDescriptor))
             var answered = false
             for group in groups {
-                answered = Fanotify.respond(
-                    group: group, descriptor: descriptor, allow: settings.failures.allows(.deadlineExpired)) == 0 || answered
+                answered =
+                    Fanotify.respond(
+                        group: group, descriptor: descriptor, allow: settings.failures.allows(.deadlineExpired)) == 0
+                    || answered
             }
             if answered { board.count(.deadlineExpired) }
         }
@@ -224,7 +227,8 @@ final class Guardian {
             (ringWake, RoleDescriptor.ringWake), (controlSocket, RoleDescriptor.primary),
         ]
         if alertsFile >= 0 { map.append((alertsFile, RoleDescriptor.secondary)) }
-        front = try RoleProcess.start(.front, [alertsFile >= 0 ? "1" : "0"], map, channel: ours, settings)
+        front = try RoleProcess.start(
+            .front, [alertsFile >= 0 ? "1" : "0", isReady ? "1" : "0"], map, channel: ours, settings)
         guard let process = front else { return }
         board.set(.frontProcess, UInt64(process.pid))
         AgentFiles.writePid(process.pid, role: .front, settings)

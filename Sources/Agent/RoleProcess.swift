@@ -75,7 +75,8 @@ enum AgentLog {
         gmtime_r(&now, &parts)
         var stamp = [CChar](repeating: 0, count: 32)
         let length = strftime(&stamp, stamp.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
-        let line = String(decoding: stamp.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let line =
+            String(decoding: stamp.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
             + "\t\(level)\t\(text)\n"
         var bytes = Array(line.utf8)
         // A reader that has gone must not hold the agent up; the line is lost then.

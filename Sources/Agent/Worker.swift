@@ -148,7 +148,9 @@ final class Worker {
         guard var view = try? HostFilesystem() else { return }
         for name in bytes.split(separator: 0) {
             let literal = Array(name)
-            if let canonical = RealName.of(literal, &view), canonical != literal { answer += literal + [0] + canonical + [0] }
+            if let canonical = RealName.of(literal, &view), canonical != literal {
+                answer += literal + [0] + canonical + [0]
+            }
         }
         tellFront(ChannelMessage(.resolved, number: number), answer)
     }

@@ -88,7 +88,8 @@ public final class FileEnforcer {
         var decider = PermissionDecider()
         defer { decider.deallocate() }
         let isExec = mask & FanotifyMask.openExecPermission != 0
-        let decision = decider.decide(descriptor: descriptor, thread: thread, isExec: isExec, state: UnsafePointer(state))
+        let decision = decider.decide(
+            descriptor: descriptor, thread: thread, isExec: isExec, state: UnsafePointer(state))
         if decision.effect == .allow || reporter.isOwn(decider.facts.processID()) {
             board.add(.allowed)
             return true
@@ -236,6 +237,7 @@ public enum FileEnforcerError: Error, CustomStringConvertible {
     case snapshot(String)
     case kernel(KernelError)
 
+    /// One line for people.
     public var description: String {
         switch self {
         case .snapshot(let text): "snapshot refused: \(text)"

@@ -51,7 +51,8 @@ struct MountNames {
             let (pointOffset, pointLength) = keep(entry.mountPoint, in: bytes)
             (mounts + index).initialize(
                 to: Mount(
-                    device: entry.deviceNumber, rootOffset: rootOffset, rootLength: rootLength, pointOffset: pointOffset,
+                    device: entry.deviceNumber, rootOffset: rootOffset, rootLength: rootLength,
+                    pointOffset: pointOffset,
                     pointLength: pointLength, canonical: index))
             _ = byID.insert(entry.id, 0, value: UInt64(index))
         }
@@ -123,7 +124,8 @@ struct MountNames {
     }
 
     private func translate(
-        _ path: UnsafeRawBufferPointer, device: UInt64, root: UnsafeRawBufferPointer, mountPoint: UnsafeRawBufferPointer,
+        _ path: UnsafeRawBufferPointer, device: UInt64, root: UnsafeRawBufferPointer,
+        mountPoint: UnsafeRawBufferPointer,
         into buffer: UnsafeMutableRawBufferPointer
     ) -> Name {
         guard Self.isPathPrefix(mountPoint, of: path) else { return .unknown }

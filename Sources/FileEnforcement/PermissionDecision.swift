@@ -63,7 +63,9 @@ struct PermissionDecider {
         let length = PathName.ofDescriptor(descriptor, into: pathBuffer)
         guard facts.identify(descriptor) == 0 else { return .failed(.identityUnavailable, category, failures) }
         guard length > 0, length < pathBuffer.count else {
-            if let known = knownName(descriptor, state) { return judgeAlias(known, category, state) ?? .passed(category) }
+            if let known = knownName(descriptor, state) {
+                return judgeAlias(known, category, state) ?? .passed(category)
+            }
             return .failed(length > 0 || length == -36 ? .pathTooLong : .pathUnavailable, category, failures)
         }
         var end = length
@@ -106,7 +108,8 @@ struct PermissionDecider {
     private mutating func stricter(
         _ first: PermissionDecision, _ second: PermissionDecision, alias name: UnsafeRawBufferPointer
     ) -> PermissionDecision {
-        guard second.rule != .none, second.rule != .defaultPosture, second.effect.rawValue > first.effect.rawValue else {
+        guard second.rule != .none, second.rule != .defaultPosture, second.effect.rawValue > first.effect.rawValue
+        else {
             var result = first
             result.cacheable = first.cacheable && second.cacheable
             return result
@@ -184,7 +187,9 @@ struct PermissionDecider {
 
     @inline(__always)
     private func name(_ path: UnsafeRawBufferPointer, _ state: UnsafePointer<EnforcementState>) -> MountNames.Name {
-        if let name = state.pointee.mounts.name(of: path, mountID: facts.object.mountID, into: nameBuffer) { return name }
+        if let name = state.pointee.mounts.name(of: path, mountID: facts.object.mountID, into: nameBuffer) {
+            return name
+        }
         guard let entry = ForeignMount.find(facts.object.mountID, of: facts.thread) else { return .unknown }
         return state.pointee.mounts.name(of: path, foreign: entry, into: nameBuffer)
     }

@@ -69,7 +69,8 @@ public struct PermissionReporter: @unchecked Sendable {
         writer.add(.executable, decider.facts.executable(state.pointee) ?? none, limit: 1024)
         writer.add(.parentExecutable, decider.facts.parentExecutable(state.pointee) ?? none, limit: 1024)
         let length = ProcFS.workingDirectory(of: thread, into: buffer)
-        writer.add(.workingDirectory, length > 0 ? UnsafeRawBufferPointer(rebasing: buffer[0..<length]) : none, limit: 1024)
+        writer.add(
+            .workingDirectory, length > 0 ? UnsafeRawBufferPointer(rebasing: buffer[0..<length]) : none, limit: 1024)
         withUnsafeTemporaryAllocation(byteCount: 16, alignment: 8) { name in
             for index in 0..<16 { name[index] = facts.status.comm[index] }
             writer.add(.comm, UnsafeRawBufferPointer(rebasing: name[0..<facts.status.comm.count]))
@@ -110,7 +111,8 @@ public struct PermissionReporter: @unchecked Sendable {
         var length = ProcFS.executable(of: stale.pid, into: buffer)
         writer.add(.executable, length > 0 ? UnsafeRawBufferPointer(rebasing: buffer[0..<length]) : none, limit: 1024)
         length = ProcFS.executable(of: status.ppid, into: buffer)
-        writer.add(.parentExecutable, length > 0 ? UnsafeRawBufferPointer(rebasing: buffer[0..<length]) : none, limit: 1024)
+        writer.add(
+            .parentExecutable, length > 0 ? UnsafeRawBufferPointer(rebasing: buffer[0..<length]) : none, limit: 1024)
         writer.add(.workingDirectory, none)
         writer.add(.comm, none)
         length = ProcFS.commandLine(of: stale.pid, into: buffer)

@@ -43,7 +43,9 @@ enum StaleDescriptorScan {
         _ = ProcFS.forEachProcess { processes.append($0) }
         for pid in processes {
             _ = ProcFS.forEachDescriptor(of: pid) { number, status in
-                guard found.count < limit, let subject = subjects[ObjectKey(status.device, status.inode)] else { return }
+                guard found.count < limit, let subject = subjects[ObjectKey(status.device, status.inode)] else {
+                    return
+                }
                 found.append(StaleDescriptor(pid: pid, number: number, path: subject.path, rule: subject.rule))
             }
         }

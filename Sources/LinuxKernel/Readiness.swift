@@ -11,7 +11,8 @@ public enum Readiness {
     ///
     /// - Parameter timeout: milliseconds, -1 without end.
     public static func wait(
-        _ first: Int32, _ second: Int32 = -1, _ third: Int32 = -1, _ fourth: Int32 = -1, timeoutMilliseconds timeout: Int32
+        _ first: Int32, _ second: Int32 = -1, _ third: Int32 = -1, _ fourth: Int32 = -1,
+        timeoutMilliseconds timeout: Int32
     ) {
         var set = PollSet()
         set.add(first, .readable)

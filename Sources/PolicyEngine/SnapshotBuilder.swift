@@ -48,7 +48,8 @@ struct SnapshotBuilder {
         if rule.ownerOnly { flags |= SnapshotLayout.Flag.ownerOnly }
         if rule.terminal == false { flags |= SnapshotLayout.Flag.noTerminal }
         try add(
-            rule.subject, .process, flags, arguments: rule.allowedArguments, rule.sources, rule.attributes, rule.position,
+            rule.subject, .process, flags, arguments: rule.allowedArguments, rule.sources, rule.attributes,
+            rule.position,
             policy)
     }
 
@@ -148,7 +149,9 @@ struct SnapshotBuilder {
         let category: Category = rule.name == .protectEnv || rule.name == .protectProc ? .file : .process
         let id = describe(
             category, rule.name.rawValue, 0, attributes, [], rule.position, policy, preset: rule.name, switches: false)
-        if presets.updateValue(Int(id), forKey: rule.name) == nil { presetOrder.append(rule.name) } else {
+        if presets.updateValue(Int(id), forKey: rule.name) == nil {
+            presetOrder.append(rule.name)
+        } else {
             presetOrder.removeAll { $0 == rule.name }
             presetOrder.append(rule.name)
         }

@@ -93,7 +93,11 @@ extension Snapshot {
         var firstListed = false
         for index in 0..<argv.count where argv[index] == 0 {
             let argument = UnsafeRawBufferPointer(rebasing: argv[start..<index])
-            if count == 0 { firstListed = lists(rule, argument) } else { allListed = allListed && lists(rule, argument) }
+            if count == 0 {
+                firstListed = lists(rule, argument)
+            } else {
+                allListed = allListed && lists(rule, argument)
+            }
             count += 1
             start = index + 1
             if count > 20 { return false }

@@ -63,7 +63,8 @@ extension Snapshot {
             let subject = UnsafeRawBufferPointer(
                 start: text + Int(Self.word(rules + rule &* 32, 1)), count: Int(Self.word(rules + rule &* 32, 2)))
             if !subject.isEmpty {
-                guard let path, Self.covers(subject, path, recursive: flags(rule) & SnapshotLayout.Flag.recursive != 0) else {
+                guard let path, Self.covers(subject, path, recursive: flags(rule) & SnapshotLayout.Flag.recursive != 0)
+                else {
                     continue
                 }
             }

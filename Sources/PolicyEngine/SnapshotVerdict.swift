@@ -39,7 +39,8 @@ extension Snapshot {
             hash.add(path[index])
             if path[index] == UInt8(ascii: "/") {
                 lastSlash = index
-                let node = find(UnsafeRawBufferPointer(rebasing: path[0...index]), hash.value(directoryTable), directoryTable)
+                let node = find(
+                    UnsafeRawBufferPointer(rebasing: path[0...index]), hash.value(directoryTable), directoryTable)
                 found.parent = -1
                 if node >= 0 {
                     found.directories[found.directoryCount] = node
@@ -65,7 +66,8 @@ extension Snapshot {
     // MARK: - Enforcing rules
 
     private func enforce(_ operation: ObjectOperation, _ found: ObjectKeys) -> Verdict {
-        let bound = found.exact >= 0 && sourcedCount(found.exact, audit: false) > 0
+        let bound =
+            found.exact >= 0 && sourcedCount(found.exact, audit: false) > 0
             || hasBoundDirectory(found, audit: false) || found.name >= 0 && sourcedCount(found.name, audit: false) > 0
         var source: UInt32?
         if bound {
@@ -95,7 +97,9 @@ extension Snapshot {
         var index = found.directoryCount - 1
         while index >= 0 {
             let node = found.directories[index]
-            if let rule = source.map({ boundRule(node, $0) }) ?? ownRule(node), flags(rule) & SnapshotLayout.Flag.recursive != 0 {
+            if let rule = source.map({ boundRule(node, $0) }) ?? ownRule(node),
+                flags(rule) & SnapshotLayout.Flag.recursive != 0
+            {
                 return rule
             }
             index -= 1
@@ -124,8 +128,10 @@ extension Snapshot {
     private func decide(_ rule: Int, _ operation: ObjectOperation) -> Verdict {
         let answer = denial(rule, operation)
         guard answer.missing.isEmpty else { return .needs(answer.missing) }
-        return answer.denies ? Verdict(effect: .block, rule: RuleID(rawValue: UInt32(rule))) : Verdict(
-            effect: .allow, rule: RuleID(rawValue: UInt32(rule)))
+        return answer.denies
+            ? Verdict(effect: .block, rule: RuleID(rawValue: UInt32(rule)))
+            : Verdict(
+                effect: .allow, rule: RuleID(rawValue: UInt32(rule)))
     }
 
     private func denial(_ rule: Int, _ operation: ObjectOperation) -> (denies: Bool, missing: FactSet) {
@@ -159,7 +165,8 @@ extension Snapshot {
 
     /// The first firing Audit rule, a report of missing facts, or `nil`.
     private func audited(_ operation: ObjectOperation, _ found: ObjectKeys) -> Verdict? {
-        let bound = found.exact >= 0 && sourcedCount(found.exact, audit: true) > 0 || hasBoundDirectory(found, audit: true)
+        let bound =
+            found.exact >= 0 && sourcedCount(found.exact, audit: true) > 0 || hasBoundDirectory(found, audit: true)
             || found.name >= 0 && sourcedCount(found.name, audit: true) > 0
         var source: UInt32?
         if bound {
@@ -167,7 +174,9 @@ extension Snapshot {
             source = sourceID(operation.source)
         }
         if let source {
-            if found.exact >= 0, let verdict = boundAudit(found.exact, source, operation, recursive: nil) { return verdict }
+            if found.exact >= 0, let verdict = boundAudit(found.exact, source, operation, recursive: nil) {
+                return verdict
+            }
             if let verdict = directoryAudit(found, source, operation) { return verdict }
         }
         if found.exact >= 0, let verdict = ownAudit(found.exact, operation, recursive: nil) { return verdict }

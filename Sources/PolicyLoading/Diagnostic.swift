@@ -24,6 +24,7 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
         self.message = message
     }
 
+    /// One line for people.
     public var description: String {
         severity == .warning ? "\(position): warning: \(message)" : "\(position): \(message)"
     }

@@ -115,7 +115,8 @@ struct TreeParser {
     private func checkTag(_ tag: Tag, _ position: SourcePosition) throws(Refusal) {
         // An implicit tag is empty or the non-specific "!".
         let name = tag.description
-        if !name.isEmpty && name != "!" && !name.hasPrefix("tag:yaml.org,2002:str") && !name.hasPrefix("tag:yaml.org,2002:map")
+        if !name.isEmpty && name != "!" && !name.hasPrefix("tag:yaml.org,2002:str")
+            && !name.hasPrefix("tag:yaml.org,2002:map")
             && !name.hasPrefix("tag:yaml.org,2002:seq")
         {
             throw refuse(position, "the tag '\(name)' is not permitted")

@@ -14,7 +14,8 @@ final class DiagnosticSink {
         if diagnostics.count < limit {
             diagnostics.append(Diagnostic(position: position, severity: severity, message: message))
         } else if diagnostics.count == limit {
-            diagnostics.append(Diagnostic(position: position, message: "more than \(limit) problems; the rest is not shown"))
+            diagnostics.append(
+                Diagnostic(position: position, message: "more than \(limit) problems; the rest is not shown"))
         }
     }
 }
@@ -88,7 +89,8 @@ struct FieldReader {
         }
         if let range, !range.contains(number) {
             sink.error(
-                tree.position, "\(name(of: key)) must be between \(range.lowerBound) and \(range.upperBound), not \(number)")
+                tree.position,
+                "\(name(of: key)) must be between \(range.lowerBound) and \(range.upperBound), not \(number)")
             return nil
         }
         return number
@@ -134,8 +136,10 @@ struct FieldReader {
 
     /// YAML 1.1's words, as the API server's conversion to JSON reads them.
     private static let booleans: [String: Bool] = [
-        "true": true, "True": true, "TRUE": true, "false": false, "False": false, "FALSE": false, "yes": true, "Yes": true,
-        "YES": true, "no": false, "No": false, "NO": false, "on": true, "On": true, "ON": true, "off": false, "Off": false,
+        "true": true, "True": true, "TRUE": true, "false": false, "False": false, "FALSE": false, "yes": true,
+        "Yes": true,
+        "YES": true, "no": false, "No": false, "NO": false, "on": true, "On": true, "ON": true, "off": false,
+        "Off": false,
         "OFF": false,
     ]
 

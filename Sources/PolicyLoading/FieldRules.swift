@@ -8,7 +8,9 @@ enum FieldRules {
     /// A file or program path: absolute, at least two characters, no trailing slash. `nil` or what is wrong.
     static func pathProblem(_ path: String) -> String? {
         guard path.hasPrefix("/") else { return "must be an absolute path" }
-        guard path.utf8.count > 1, !path.hasSuffix("/") else { return "must not end in '/' (a directory goes into matchDirectories)" }
+        guard path.utf8.count > 1, !path.hasSuffix("/") else {
+            return "must not end in '/' (a directory goes into matchDirectories)"
+        }
         return commonProblem(path)
     }
 
@@ -77,7 +79,9 @@ enum FieldRules {
     /// An IPv4 or IPv6 prefix. `nil` or what is wrong.
     static func prefixProblem(_ text: String) -> String? {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let length = Int(parts[1]), length >= 0 else { return "must be an address and a prefix length" }
+        guard parts.count == 2, let length = Int(parts[1]), length >= 0 else {
+            return "must be an address and a prefix length"
+        }
         if isIPv4(parts[0]) { return length <= 32 ? nil : "has a prefix length above 32" }
         if isIPv6(parts[0]) { return length <= 128 ? nil : "has a prefix length above 128" }
         return "is not an IPv4 or IPv6 address"
@@ -85,7 +89,8 @@ enum FieldRules {
 
     private static func isIPv4(_ text: Substring) -> Bool {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts.allSatisfy { UInt8($0) != nil && ($0 == "0" || !$0.hasPrefix("0")) && !$0.hasPrefix("+") }
+        return parts.count == 4
+            && parts.allSatisfy { UInt8($0) != nil && ($0 == "0" || !$0.hasPrefix("0")) && !$0.hasPrefix("+") }
     }
 
     private static func isIPv6(_ text: Substring) -> Bool {
@@ -99,7 +104,9 @@ enum FieldRules {
                     groups += 2
                     continue
                 }
-                guard (1...4).contains(group.utf8.count), UInt16(group, radix: 16) != nil, !group.hasPrefix("+") else { return false }
+                guard (1...4).contains(group.utf8.count), UInt16(group, radix: 16) != nil, !group.hasPrefix("+") else {
+                    return false
+                }
                 groups += 1
             }
         }

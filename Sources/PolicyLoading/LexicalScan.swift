@@ -64,9 +64,10 @@ struct LexicalScan {
             case _ where quote != nil:
                 if byte == quote && previous != UInt8(ascii: "\\") { quote = nil }
             case UInt8(ascii: "\""), UInt8(ascii: "'"):
-                if [UInt8(ascii: " "), UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: ","), UInt8(ascii: ":"),
-                    UInt8(ascii: "\n"), UInt8(ascii: "\t")].contains(previous)
-                {
+                if [
+                    UInt8(ascii: " "), UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: ","), UInt8(ascii: ":"),
+                    UInt8(ascii: "\n"), UInt8(ascii: "\t"),
+                ].contains(previous) {
                     quote = byte
                 }
             case UInt8(ascii: "#") where [UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\n")].contains(previous):
@@ -118,7 +119,9 @@ struct LexicalScan {
                 if quote == UInt8(ascii: "'") { quote = nil }
             }
             if let open = quote {
-                if isEscaped { isEscaped = false } else if byte == UInt8(ascii: "\\"), open == UInt8(ascii: "\"") {
+                if isEscaped {
+                    isEscaped = false
+                } else if byte == UInt8(ascii: "\\"), open == UInt8(ascii: "\"") {
                     isEscaped = true
                 } else if byte == open {
                     quote = nil

@@ -30,7 +30,9 @@ struct NetworkPolicyDecoder {
 
     /// The definition's rules over several fields.
     func checkSelectors(_ spec: FieldReader, _ policy: Policy) {
-        guard let selector = spec.value("selector"), case .mapping(let pairs) = selector.content, !pairs.isEmpty else { return }
+        guard let selector = spec.value("selector"), case .mapping(let pairs) = selector.content, !pairs.isEmpty else {
+            return
+        }
         if spec.value("nodeSelector") != nil {
             sink.error(selector.position, "spec.selector and spec.nodeSelector exclude each other")
         }
@@ -64,11 +66,16 @@ struct NetworkPolicyDecoder {
         let first = Int(port)
         if let first {
             guard (1...65535).contains(first) else {
-                sink.error(reader.position(of: "port"), "\(reader.name(of: "port")) must be between 1 and 65535, not \(first)")
+                sink.error(
+                    reader.position(of: "port"), "\(reader.name(of: "port")) must be between 1 and 65535, not \(first)")
                 return nil
             }
-        } else if port.isEmpty || !port.utf8.allSatisfy({ (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }) {
-            sink.error(reader.position(of: "port"), "\(reader.name(of: "port")) must be a number or a service name, not '\(port)'")
+        } else if port.isEmpty
+            || !port.utf8.allSatisfy({ (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D })
+        {
+            sink.error(
+                reader.position(of: "port"),
+                "\(reader.name(of: "port")) must be a number or a service name, not '\(port)'")
             return nil
         }
         let last = reader.integer("endPort", in: 1...65535)
@@ -77,7 +84,9 @@ struct NetworkPolicyDecoder {
         }
         let name = reader.string("protocol") ?? ""
         if !name.isEmpty && !["TCP", "UDP", "SCTP", "tcp", "udp", "sctp"].contains(name) {
-            sink.error(reader.position(of: "protocol"), "\(reader.name(of: "protocol")) must be TCP, UDP or SCTP, not '\(name)'")
+            sink.error(
+                reader.position(of: "protocol"),
+                "\(reader.name(of: "protocol")) must be TCP, UDP or SCTP, not '\(name)'")
         }
         return NetworkPolicyPort(port: port, endPort: last, protocolName: name.uppercased())
     }
@@ -86,7 +95,9 @@ struct NetworkPolicyDecoder {
         guard let text = reader.string("limit") else { return "" }
         let digits = text.prefix { $0.isNumber && $0.isASCII }
         guard !digits.isEmpty, ["", "KB", "MB", "GB", "K", "M", "G"].contains(text.dropFirst(digits.count)) else {
-            sink.error(reader.position(of: "limit"), "\(reader.name(of: "limit")) must be like 500KB, 2MB or 1GB, not '\(text)'")
+            sink.error(
+                reader.position(of: "limit"),
+                "\(reader.name(of: "limit")) must be like 500KB, 2MB or 1GB, not '\(text)'")
             return ""
         }
         return text
@@ -107,7 +118,9 @@ struct NetworkPolicyDecoder {
             parts += 1
         }
         guard parts > 0 else {
-            sink.error(reader.position(of: "duration"), "\(reader.name(of: "duration")) must be like 2h, 30m or 45s, not '\(text)'")
+            sink.error(
+                reader.position(of: "duration"),
+                "\(reader.name(of: "duration")) must be like 2h, 30m or 45s, not '\(text)'")
             return ""
         }
         return text

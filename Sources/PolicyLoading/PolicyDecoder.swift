@@ -14,7 +14,9 @@ struct PolicyDecoder {
         }
         guard let kindName = top.string("kind", required: true) else { return nil }
         guard let kind = PolicyKind(rawValue: kindName) else {
-            let near = Spelling.nearest(kindName, in: PolicyKind.allCases.map(\.rawValue)).map { " (did you mean '\($0)'?)" }
+            let near = Spelling.nearest(kindName, in: PolicyKind.allCases.map(\.rawValue)).map {
+                " (did you mean '\($0)'?)"
+            }
             sink.error(top.position(of: "kind"), "kind '\(kindName)' is not known\(near ?? "")")
             return nil
         }
@@ -29,7 +31,9 @@ struct PolicyDecoder {
         let count =
             policy.process.count + policy.file.count + policy.protocols.count + policy.dns.count
             + policy.capabilities.count + policy.syscalls.count + policy.ingress.count + policy.egress.count
-        if count > limits.rules { sink.error(tree.position, "the policy has \(count) rules, more than \(limits.rules)") }
+        if count > limits.rules {
+            sink.error(tree.position, "the policy has \(count) rules, more than \(limits.rules)")
+        }
         return policy
     }
 
@@ -53,7 +57,9 @@ struct PolicyDecoder {
         }
         let namespace = metadata.string("namespace")
         if kind != .container, namespace != nil {
-            sink.warning(metadata.position(of: "namespace"), "metadata.namespace has no effect: \(kind.rawValue) is cluster-scoped")
+            sink.warning(
+                metadata.position(of: "namespace"),
+                "metadata.namespace has no effect: \(kind.rawValue) is cluster-scoped")
             return (name, nil)
         }
         return (name, namespace)
@@ -91,7 +97,9 @@ struct PolicyDecoder {
         if let section = spec.reader("capabilities") { policy.capabilities = rules.capabilities(section, inherited) }
         if let section = spec.reader("syscalls") { policy.syscalls = rules.syscalls(section, inherited) }
         if policy.kind != .host { policy.presets = rules.presets(spec, inherited) }
-        if policy.kind == .host, let section = spec.reader("device") { policy.devices = rules.devices(section, inherited) }
+        if policy.kind == .host, let section = spec.reader("device") {
+            policy.devices = rules.devices(section, inherited)
+        }
         policy.apparmor = spec.string("apparmor") ?? ""
     }
 
@@ -119,7 +127,8 @@ enum ActionDecoder {
         if lowerCase, let action = RuleAction.allCases.first(where: { $0.name.lowercased() == text }) { return action }
         let near = Spelling.nearest(text, in: RuleAction.allCases.map(\.name)).map { " (did you mean '\($0)'?)" } ?? ""
         reader.sink.error(
-            reader.position(of: "action"), "\(reader.name(of: "action")) must be Allow, Audit or Block, not '\(text)'\(near)")
+            reader.position(of: "action"),
+            "\(reader.name(of: "action")) must be Allow, Audit or Block, not '\(text)'\(near)")
         return nil
     }
 

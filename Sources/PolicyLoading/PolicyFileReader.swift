@@ -4,32 +4,7 @@ import PolicyModel
 /// Reads policy files and folders as the command line tool does.
 public enum PolicyFileReader {
     /// The policy files of a path by name: a folder's `.yaml`, `.yml` and `.json` files at any depth, or the path itself.
-    public static func files(at path: String) -> [String] {
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return [path] }
-        return list(path, depth: 0).sorted()
-    }
-
-    private static func list(_ folder: String, depth: Int) -> [String] {
-        guard depth < 16, let stream = opendir(folder) else { return [folder] }
-        defer { closedir(stream) }
-        var files: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name.hasPrefix(".") { continue }
-            let path = folder.hasSuffix("/") ? folder + name : folder + "/" + name
-            var status = stat()
-            guard lstat(path, &status) == 0 else { continue }
-            if status.st_mode & S_IFMT == S_IFDIR {
-                files += list(path, depth: depth + 1)
-            } else if [".yaml", ".yml", ".json"].contains(where: name.hasSuffix) {
-                files.append(path)
-            }
-        }
-        return files
-    }
+    public static func files(at path: String) -> [String] { PolicyFolder.contents(path).files }
 
     /// Reads and loads one file. Whatever is wrong with it is a diagnostic: it is absent, no regular file, unreadable, too large.
     public static func load(_ file: String, limits: LoadingLimits = LoadingLimits()) -> LoadResult {

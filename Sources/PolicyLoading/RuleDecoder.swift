@@ -58,7 +58,8 @@ struct RuleDecoder {
                 position: item.position)
             rule.readOnly = item.boolean("readOnly") ?? false
             rule.ownerOnly = item.boolean("ownerOnly") ?? false
-            if case .pattern = subject {} else {
+            if case .pattern = subject {
+            } else {
                 rule.terminal = item.boolean("pts")
                 rule.sources = sources(item)
             }
@@ -67,7 +68,8 @@ struct RuleDecoder {
         forEach(section, "matchPaths", ["path", "readOnly", "ownerOnly", "pts", "fromSource"]) { item in
             add(path(item, "path", required: true).map(PathSubject.path), item)
         }
-        forEach(section, "matchDirectories", ["dir", "recursive", "readOnly", "ownerOnly", "pts", "fromSource"]) { item in
+        forEach(section, "matchDirectories", ["dir", "recursive", "readOnly", "ownerOnly", "pts", "fromSource"]) {
+            item in
             add(directorySubject(item), item)
         }
         forEach(section, "matchPatterns", ["pattern", "readOnly", "ownerOnly"]) { item in
@@ -83,7 +85,9 @@ struct RuleDecoder {
         let inherited = ActionDecoder.attributes(of: section, inherited: inherited)
         var protocols: [ProtocolRule] = []
         var queries: [DNSRule] = []
-        forEach(section, "matchProtocols", kind == .host ? ["protocol", "fromSource"] : ["protocol", "fromSource", "pts"]) { item in
+        forEach(
+            section, "matchProtocols", kind == .host ? ["protocol", "fromSource"] : ["protocol", "fromSource", "pts"]
+        ) { item in
             let attributes = ActionDecoder.attributes(of: item, inherited: inherited)
             let from = sources(item)
             let terminal = item.boolean("pts")
@@ -91,7 +95,8 @@ struct RuleDecoder {
                 guard let name = ProtocolName(rawValue: word.lowercased()) else {
                     let words = ProtocolName.allCases.map(\.rawValue)
                     let near = Spelling.nearest(word, in: words).map { " (did you mean '\($0)'?)" } ?? ""
-                    sink.error(item.position(of: "protocol"), "\(item.name(of: "protocol")) '\(word)' is not known\(near)")
+                    sink.error(
+                        item.position(of: "protocol"), "\(item.name(of: "protocol")) '\(word)' is not known\(near)")
                     continue
                 }
                 var rule = ProtocolRule(name: name, attributes: attributes, position: item.position)
@@ -129,7 +134,8 @@ struct RuleDecoder {
             for word in commaList(item, "capability") {
                 let name = word.hasPrefix("cap_") ? String(word.dropFirst(4)) : word
                 guard let number = KnownNames.capabilities.firstIndex(of: name) else {
-                    let near = Spelling.nearest(name, in: KnownNames.capabilities).map { " (did you mean '\($0)'?)" } ?? ""
+                    let near =
+                        Spelling.nearest(name, in: KnownNames.capabilities).map { " (did you mean '\($0)'?)" } ?? ""
                     sink.error(
                         item.position(of: "capability"), "\(item.name(of: "capability")) '\(word)' is not known\(near)")
                     continue
@@ -152,7 +158,8 @@ struct RuleDecoder {
             let names = item.strings("syscall")
             if names.isEmpty { sink.error(item.position, "\(item.name(of: "syscall")) is required") }
             for name in names where !KnownNames.systemCalls.contains(name) {
-                let near = Spelling.nearest(name, in: KnownNames.systemCalls.sorted()).map { " (did you mean '\($0)'?)" } ?? ""
+                let near =
+                    Spelling.nearest(name, in: KnownNames.systemCalls.sorted()).map { " (did you mean '\($0)'?)" } ?? ""
                 sink.error(item.position(of: "syscall"), "\(item.name(of: "syscall")) '\(name)' is not known\(near)")
             }
             var attributes = ActionDecoder.attributes(of: item, inherited: inherited)
@@ -179,8 +186,11 @@ struct RuleDecoder {
             reader.finish(["name", "action"])
             guard let word = reader.string("name", required: true) else { return nil }
             guard let name = PresetName(rawValue: word) else {
-                let near = Spelling.nearest(word, in: PresetName.allCases.map(\.rawValue)).map { " (did you mean '\($0)'?)" }
-                sink.error(reader.position(of: "name"), "\(reader.name(of: "name")) '\(word)' is not known\(near ?? "")")
+                let near = Spelling.nearest(word, in: PresetName.allCases.map(\.rawValue)).map {
+                    " (did you mean '\($0)'?)"
+                }
+                sink.error(
+                    reader.position(of: "name"), "\(reader.name(of: "name")) '\(word)' is not known\(near ?? "")")
                 return nil
             }
             var attributes = inherited

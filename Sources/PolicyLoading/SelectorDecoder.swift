@@ -35,7 +35,8 @@ struct SelectorDecoder {
             }
             for pair in pairs {
                 guard case .scalar(let value, let isQuoted) = pair.value.content else {
-                    sink.error(pair.value.position, "the label '\(pair.key)' must be a string, not \(pair.value.kindName)")
+                    sink.error(
+                        pair.value.position, "the label '\(pair.key)' must be a string, not \(pair.value.kindName)")
                     continue
                 }
                 if !isQuoted && (Int(value) != nil || value == "true" || value == "false") {
@@ -57,9 +58,12 @@ struct SelectorDecoder {
                     expression.position(of: "key"),
                     "\(expression.name(of: "key")) must be \(keys.joined(separator: " or ")), not '\(key)'")
             }
-            guard let relation = Selector.Relation(rawValue: word), keys == nil || relation == .isIn || relation == .isNotIn
+            guard let relation = Selector.Relation(rawValue: word),
+                keys == nil || relation == .isIn || relation == .isNotIn
             else {
-                sink.error(expression.position(of: "operator"), "\(expression.name(of: "operator")) must be In or NotIn, not '\(word)'")
+                sink.error(
+                    expression.position(of: "operator"),
+                    "\(expression.name(of: "operator")) must be In or NotIn, not '\(word)'")
                 continue
             }
             result.expressions.append(

@@ -96,7 +96,9 @@ final class AgentUnderTest {
     }
 
     /// Runs the victim and returns what it printed.
-    func victim(_ arguments: String...) -> Shell.Result { Shell.run([Self.binaries + "/portcullis-victim"] + arguments) }
+    func victim(_ arguments: String...) -> Shell.Result {
+        Shell.run([Self.binaries + "/portcullis-victim"] + arguments)
+    }
 
     /// Runs the command line tool against this agent.
     func tool(_ arguments: String..., input: String? = nil) -> Shell.Result {

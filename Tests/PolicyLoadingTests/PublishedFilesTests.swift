@@ -10,7 +10,9 @@ struct PublishedFilesTests {
         let files = PolicyFileReader.files(at: "\(PublishedFiles.shared)/compat/\(folder)")
         for file in files {
             let result = PolicyFileReader.load(file)
-            if !result.isValid { print("REFUSED", result.diagnostics.map(\.description).joined(separator: "\n        ")) }
+            if !result.isValid {
+                print("REFUSED", result.diagnostics.map(\.description).joined(separator: "\n        "))
+            }
         }
         print("FILES", files.count)
     }
