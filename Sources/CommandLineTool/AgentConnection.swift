@@ -72,7 +72,9 @@ final class AgentConnection {
     /// Asks and takes one answer.
     ///
     /// - Throws: also when the agent answers that it did not do it or that this user may not ask.
-    static func ask(_ request: ControlRequest, at socket: String, seconds: Int = 5) throws(ToolFailure) -> ControlResponse {
+    static func ask(_ request: ControlRequest, at socket: String, seconds: Int = 5) throws(ToolFailure)
+        -> ControlResponse
+    {
         let response: ControlResponse
         do { response = try AgentConnection(to: socket, request, seconds: seconds).next() } catch {
             throw error.failure(socket)
@@ -107,7 +109,7 @@ final class AgentConnection {
         var start = 0
         while start < line.count {
             let count = line[start...].withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else { throw .unreachable }

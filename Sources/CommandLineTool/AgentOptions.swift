@@ -4,14 +4,18 @@ import Glibc
 
 /// Where the agent is.
 struct AgentOptions: ParsableArguments {
-    @Option(name: .customLong("socket"), help: ArgumentHelp(
-        "The agent's socket; otherwise $\(DefaultPaths.socketVariable), otherwise \(DefaultPaths.socket).",
-        valueName: "path"))
+    @Option(
+        name: .customLong("socket"),
+        help: ArgumentHelp(
+            "The agent's socket; otherwise $\(DefaultPaths.socketVariable), otherwise \(DefaultPaths.socket).",
+            valueName: "path"))
     var socketPath: String?
 
     var socket: String {
         if let socketPath { return socketPath }
-        if let variable = getenv(DefaultPaths.socketVariable), variable.pointee != 0 { return String(cString: variable) }
+        if let variable = getenv(DefaultPaths.socketVariable), variable.pointee != 0 {
+            return String(cString: variable)
+        }
         return DefaultPaths.socket
     }
 }

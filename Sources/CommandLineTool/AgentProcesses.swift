@@ -30,7 +30,9 @@ struct AgentProcesses {
         var problems: [String] = []
         for (role, pid) in named {
             guard let code = Self.kill(pid) else { continue }
-            if code == 0 { done.append("killed the \(role) (process \(pid))") } else {
+            if code == 0 {
+                done.append("killed the \(role) (process \(pid))")
+            } else {
                 problems.append("the \(role) (process \(pid)) cannot be killed: \(systemMessage(code))")
             }
         }

@@ -4,7 +4,8 @@ import ControlProtocol
 struct AlertReport {
     /// The fields that come first, in karmor's order; all others follow by name.
     private static let leading = [
-        "ClusterName", "HostName", "NamespaceName", "PodName", "Labels", "ContainerName", "ContainerID", "ContainerImage",
+        "ClusterName", "HostName", "NamespaceName", "PodName", "Labels", "ContainerName", "ContainerID",
+        "ContainerImage",
         "Type", "PolicyName", "Severity", "Message", "Source", "Resource", "Operation", "Action", "Data", "EventData",
         "Enforcer", "Result",
     ]

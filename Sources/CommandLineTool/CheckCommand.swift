@@ -19,7 +19,11 @@ struct CheckCommand: ParsableCommand {
             if files.isEmpty { throw ToolFailure("\(path): there is no policy file in this folder") }
             for file in files { report.add(file, PolicyFileReader.load(file)) }
         }
-        if output.json { try StandardStreams.write(json: report) } else { try StandardStreams.write(report.lines(.standardOutput)) }
+        if output.json {
+            try StandardStreams.write(json: report)
+        } else {
+            try StandardStreams.write(report.lines(.standardOutput))
+        }
         // The report has said everything already.
         if report.invalid > 0 { throw ToolFailure([]) }
     }

@@ -38,12 +38,12 @@ struct DeleteCommand: ParsableCommand {
         var report = ChangeReport(messages: [])
         var failure: ToolFailure?
         for request in try requests() {
-            do { try report.add(AgentConnection.ask(request, at: agent.socket, seconds: 30)) } catch let refused
-                as ToolFailure
-            {
+            do {
+                try report.add(AgentConnection.ask(request, at: agent.socket, seconds: 30))
+            } catch {
                 // One policy that is not there must not keep the others.
-                guard refused.code == .failure else { throw refused }
-                failure = ToolFailure((failure?.messages ?? []) + refused.messages)
+                guard error.code == .failure else { throw error }
+                failure = ToolFailure((failure?.messages ?? []) + error.messages)
             }
         }
         if failure == nil || !report.messages.isEmpty { try report.write(output) }

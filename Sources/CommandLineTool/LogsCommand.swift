@@ -25,7 +25,8 @@ struct LogsCommand: ParsableCommand {
 
     func run() throws {
         let filters = Dictionary(filter.map { ($0.field, $0.text) }) { first, _ in first }
-        do { try follow(try AgentConnection(to: agent.socket, .logs(filters: filters), seconds: nil)) } catch let failure
+        do { try follow(try AgentConnection(to: agent.socket, .logs(filters: filters), seconds: nil)) } catch let
+            failure
             as AgentConnection.Failure
         {
             throw failure.failure(agent.socket)

@@ -18,7 +18,8 @@ struct ProbeCommand: ParsableCommand {
     func run() throws {
         let findings = FeatureProbe.run().results.map {
             Finding(
-                name: $0.name, available: $0.available, detail: $0.detail.split(whereSeparator: \.isNewline).joined(separator: " "))
+                name: $0.name, available: $0.available,
+                detail: $0.detail.split(whereSeparator: \.isNewline).joined(separator: " "))
         }
         if output.json { return try StandardStreams.write(json: findings) }
         let style = TextStyle.standardOutput

@@ -41,7 +41,8 @@ struct StatusReport {
                     isEnforced ? rule.enforcedBy.joined(separator: ", ") : "NOT ENFORCED",
                 ],
                 colours: [nil, nil, nil, nil, isEnforced ? (rule.gaps.isEmpty ? .green : .yellow) : .red],
-                notes: rule.gaps.map { (isEnforced ? "but: " : "because: ") + $0 } + (isEnforced ? [] : ["at: " + rule.position]))
+                notes: rule.gaps.map { (isEnforced ? "but: " : "because: ") + $0 }
+                    + (isEnforced ? [] : ["at: " + rule.position]))
         }
         return table.lines(style)
     }
@@ -57,7 +58,9 @@ struct StatusReport {
         if status.failures.isEmpty { return [] }
         var table = TextTable(["NAME", "VERDICT", "COUNT"])
         for failure in status.failures.sorted(by: { $0.name < $1.name }) {
-            table.add([failure.name, failure.verdict, "\(failure.count)"], colours: [nil, nil, failure.count > 0 ? .red : nil])
+            table.add(
+                [failure.name, failure.verdict, "\(failure.count)"],
+                colours: [nil, nil, failure.count > 0 ? .red : nil])
         }
         return table.lines(style)
     }
