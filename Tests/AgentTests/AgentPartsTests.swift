@@ -8,7 +8,8 @@ import Testing
 
 @Suite("Parts of the agent")
 struct AgentPartsTests {
-    static func policy(_ name: String, labels: String = "kubearmor.io/hostname: \"*\"", path: String = "/x/y") -> String {
+    static func policy(_ name: String, labels: String = "kubearmor.io/hostname: \"*\"", path: String = "/x/y") -> String
+    {
         """
         apiVersion: security.kubearmor.com/v1
         kind: KubeArmorHostPolicy
@@ -109,7 +110,9 @@ struct AgentPartsTests {
 
     @Test func anAppliedPolicyReplacesAFilesOfTheSameNameAndGivesItBack() throws {
         var store = PolicyStore()
-        _ = store.replaceFiles(["a.yaml": PolicyDocumentLoader().load(bytes: Array(Self.policy("a").utf8), file: "a.yaml")])
+        _ = store.replaceFiles([
+            "a.yaml": PolicyDocumentLoader().load(bytes: Array(Self.policy("a").utf8), file: "a.yaml")
+        ])
         store.apply(try load(Self.policy("a", path: "/other")))
         #expect(store.policies.count == 1)
         #expect(store.policies.first?.file.first?.subject == .path("/other"))
@@ -140,26 +143,31 @@ struct AgentPartsTests {
         rule.sources = ["/bin/bash"]
         policy.process = [
             rule, ProcessRule(subject: .execname("nc"), attributes: attributes, position: policy.position),
-            ProcessRule(subject: .directory("/lib/", recursive: true), attributes: attributes, position: policy.position),
+            ProcessRule(
+                subject: .directory("/lib/", recursive: true), attributes: attributes, position: policy.position),
             ProcessRule(subject: .pattern("/*"), attributes: attributes, position: policy.position),
         ]
         #expect(NameResolution.names(in: [policy]) == ["/bin/bash", "/bin/ls", "/lib/", "/sbin/"])
         let pairs = NameResolution.encode(["/bin/ls", "/usr/bin/ls", "/lib/", "/usr/lib/"])
         #expect(
             NameResolution.aliases(pairs) == [
-                PathAlias(literal: "/bin/ls", canonical: "/usr/bin/ls"), PathAlias(literal: "/lib/", canonical: "/usr/lib/"),
+                PathAlias(literal: "/bin/ls", canonical: "/usr/bin/ls"),
+                PathAlias(literal: "/lib/", canonical: "/usr/lib/"),
             ])
     }
 
     // MARK: - Filters
 
-    @Test(arguments: [
-        (["PolicyName": "p1"], true), (["policyname": "P1"], true), (["Resource": "shadow"], true),
-        (["HostPID": "42"], true), (["ATags": "b"], true), (["PolicyName": "other"], false), (["Nothing": ""], false),
-        (["PolicyName": "p1", "Resource": "nope"], false), ([:], true),
-    ] as [([String: String], Bool)])
+    @Test(
+        arguments: [
+            (["PolicyName": "p1"], true), (["policyname": "P1"], true), (["Resource": "shadow"], true),
+            (["HostPID": "42"], true), (["ATags": "b"], true), (["PolicyName": "other"], false),
+            (["Nothing": ""], false),
+            (["PolicyName": "p1", "Resource": "nope"], false), ([:], true),
+        ] as [([String: String], Bool)])
     func alertsAreFilteredByFields(filters: [String: String], expected: Bool) {
-        let json = #"{"PolicyName":"p1","Resource":"/etc/shadow","HostPID":42,"ATags":["a","b"],"ExecEvent":{"ExecID":"0"}}"#
+        let json =
+            #"{"PolicyName":"p1","Resource":"/etc/shadow","HostPID":42,"ATags":["a","b"],"ExecEvent":{"ExecID":"0"}}"#
         #expect(AlertFilter.matches(Array(json.utf8), filters) == expected)
     }
 }

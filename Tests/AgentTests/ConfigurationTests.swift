@@ -44,7 +44,10 @@ struct ConfigurationTests {
 
     @Test(arguments: [
         ("colour: red", "FILE:1:1: unknown key 'colour'"),
-        ("host: a\nhostDefaultFilePosture: deny", "FILE:2:1: hostDefaultFilePosture must be allow, audit or block, not 'deny'"),
+        (
+            "host: a\nhostDefaultFilePosture: deny",
+            "FILE:2:1: hostDefaultFilePosture must be allow, audit or block, not 'deny'"
+        ),
         ("maxAlertPerSec: many", "FILE:1:1: maxAlertPerSec must be an integer between 1 and 1000000"),
         ("staleFd: ignore", "FILE:1:1: staleFd must be alert or kill, not 'ignore'"),
         ("- a", "FILE:1:1: the configuration must be a mapping"),
@@ -72,7 +75,8 @@ struct ConfigurationTests {
 
     @Test func theCommandLineWinsOverDefaults() throws {
         let settings = try DaemonCommand.parse([
-            "--policies", "/p", "--policies", "/q", "--alerts", "-", "--no-throttle", "--no-cache", "--file-posture", "block",
+            "--policies", "/p", "--policies", "/q", "--alerts", "-", "--no-throttle", "--no-cache", "--file-posture",
+            "block",
             "--on-failure", "deadline-expired=allow",
         ]).settings()
         #expect(settings.policyPaths == ["/p", "/q"])

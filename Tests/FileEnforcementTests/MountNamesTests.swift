@@ -28,11 +28,14 @@ struct MountNamesTests {
         }
     }
 
-    @Test(arguments: [
-        ("/etc/shadow", 20, "/etc/shadow"), ("/tmp/x", 21, "/tmp/x"), ("/export/a/b", 22, "/srv/data/a/b"),
-        ("/export", 22, "/srv/data"), ("/only-a-part/x", 23, "/only-a-part/x"),
-    ] as [(String, UInt64, String)])
-    func hostPaths(path: String, mount: UInt64, expected: String) throws { #expect(try name(path, mount: mount) == expected) }
+    @Test(
+        arguments: [
+            ("/etc/shadow", 20, "/etc/shadow"), ("/tmp/x", 21, "/tmp/x"), ("/export/a/b", 22, "/srv/data/a/b"),
+            ("/export", 22, "/srv/data"), ("/only-a-part/x", 23, "/only-a-part/x"),
+        ] as [(String, UInt64, String)])
+    func hostPaths(path: String, mount: UInt64, expected: String) throws {
+        #expect(try name(path, mount: mount) == expected)
+    }
 
     @Test func anUnknownMountIsNotTheHosts() throws { #expect(try name("/etc/shadow", mount: 99) == nil) }
 

@@ -71,7 +71,9 @@ struct TableTests {
         let board = StatusBoard(memory: memory)
         for (number, slot) in StatusBoard.Slot.allCases.enumerated() { board.set(slot, UInt64(number + 1)) }
         for (number, row) in FailureRow.allCases.enumerated() { for _ in 0...number { board.count(row) } }
-        for (number, slot) in StatusBoard.Slot.allCases.enumerated() { #expect(board.value(slot) == UInt64(number + 1)) }
+        for (number, slot) in StatusBoard.Slot.allCases.enumerated() {
+            #expect(board.value(slot) == UInt64(number + 1))
+        }
         for (number, row) in FailureRow.allCases.enumerated() { #expect(board.failures(row) == UInt64(number + 1)) }
     }
 }
