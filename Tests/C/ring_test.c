@@ -1,6 +1,6 @@
 // Tests of the event ring, run under sanitizers by scripts/test-c. Each check prints what failed and ends the run.
 //
-// RING_RECORDS sets how many records the throughput checks write (default 2 000 000).
+// RING_RECORDS sets how many records the throughput checks write (default 300 000).
 #define _GNU_SOURCE
 #include "pc_ring.h"
 
@@ -242,7 +242,7 @@ static void sleeping(void) {
 
 int main(void) {
     const char *text = getenv("RING_RECORDS");
-    uint64_t records = text ? strtoull(text, NULL, 10) : 2000000;
+    uint64_t records = text ? strtoull(text, NULL, 10) : 300000;
     size_t size;
     void *memory = new_memory(&size);
     struct pc_ring ring;
