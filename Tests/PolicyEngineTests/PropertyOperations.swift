@@ -52,7 +52,8 @@ extension PropertySet {
     }
 
     private func objectPath(_ random: inout PropertyRandom) -> [UInt8] {
-        if texts.isEmpty || random.chance(35) { return Array(vocabulary.path(&random).utf8) }
+        if random.chance(8) { return Array(random.pick(PropertyVocabulary.special).utf8) }
+        if texts.isEmpty || random.chance(20) { return Array(vocabulary.path(&random).utf8) }
         if random.chance(2) { return [UInt8(ascii: "/")] }
         var path = Array(random.pick(texts).utf8)
         let isDirectory = path.last == UInt8(ascii: "/")

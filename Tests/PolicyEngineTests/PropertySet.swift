@@ -20,7 +20,7 @@ struct PropertySet {
         let mixes = [(33, 33), (50, 10), (0, 20), (0, 60), (20, 0), (45, 45), (10, 80)]
         (allowPercent, auditPercent) = random.pick(mixes)
         if random.chance(2) { return }
-        let size = random.pick([1, 2, 4, 7])
+        let size = random.pick([1, 2, 4, 7, 11])
         for index in 0..<(1 + random.below(4)) { addPolicy(index, size: size, &random) }
     }
 
@@ -79,8 +79,8 @@ struct PropertySet {
         if random.chance(60) {
             policy.syscalls = (0..<random.below(size + 1)).map { _ in syscallRule(&random) }
         }
-        if random.chance(30) {
-            policy.presets = (0...random.below(3)).map { _ in
+        if random.chance(40) {
+            policy.presets = (0...random.below(4)).map { _ in
                 PresetRule(
                     name: random.pick(PresetName.allCases), attributes: attributes(&random), position: position())
             }
@@ -127,7 +127,7 @@ struct PropertySet {
             let path = vocabulary.path(&random)
             texts.append(path)
             return .path(path)
-        case 4..<8:
+        case 4..<7:
             let directory = vocabulary.directory(&random)
             texts.append(directory)
             return .directory(directory, recursive: random.chance(50))
@@ -148,7 +148,8 @@ struct PropertySet {
             rule.sources = (0...random.below(2)).map { _ in
                 random.chance(50)
                     ? SyscallRule.Source(path: random.pick(PropertyVocabulary.executables))
-                    : SyscallRule.Source(path: random.pick(["/", "/bin/", "/b/", "/b/c/"]), recursive: random.chance(50))
+                    : SyscallRule.Source(
+                        path: random.pick(["/", "/bin/", "/b/", "/b/c/"]), recursive: random.chance(50))
             }
         }
         return rule

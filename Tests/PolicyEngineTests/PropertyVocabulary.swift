@@ -45,8 +45,14 @@ struct PropertyVocabulary {
         random.chance(12) ? "/" : path(&random) + "/"
     }
 
-    /// A glob over the components.
+    /// A glob over the components; often one that many sets share, so that patterns overlap and repeat.
     func pattern(_ random: inout PropertyRandom) -> String {
+        if depth > 5 {
+            // One `**` at most: the reference tries every way through thousands of bytes.
+            let head = random.chance(50) ? "/" + random.pick(components) : ""
+            return head + random.pick(["/**", "/*", "/**/a", "/**m/*", "/l*", "/*/l*", "/l*/*/a"])
+        }
+        if random.chance(30) { return random.pick(["/**", "/*", "/*/*", "/{a,b}/**", "/a*"]) }
         var pattern = ""
         for _ in 0...random.below(3) {
             pattern += random.chance(92) ? "/" : ""

@@ -11,7 +11,7 @@ struct ReferenceGlob {
     }
 
     func matches(_ text: [UInt8]) -> Bool {
-        choices.contains { Self.match($0[...], text[...]) }
+        choices.contains { Self.match($0, 0, text, 0) }
     }
 
     /// Replaces the first `{x,y}` by each of its alternatives and continues with the results.
@@ -57,31 +57,31 @@ struct ReferenceGlob {
         return [pattern]
     }
 
-    private static func match(_ pattern: ArraySlice<UInt8>, _ text: ArraySlice<UInt8>) -> Bool {
-        guard let first = pattern.first else { return text.isEmpty }
+    /// Whether `pattern` from `here` on matches all of `text` from `there` on.
+    private static func match(_ pattern: [UInt8], _ here: Int, _ text: [UInt8], _ there: Int) -> Bool {
+        if here == pattern.count { return there == text.count }
         let slash = UInt8(ascii: "/")
-        let rest = pattern.dropFirst()
-        switch first {
+        switch pattern[here] {
         case UInt8(ascii: "*"):
-            if rest.first == UInt8(ascii: "*") {
-                return (text.startIndex...text.endIndex).contains { match(rest.dropFirst(), text[$0...]) }
+            let crossesSlash = here + 1 < pattern.count && pattern[here + 1] == UInt8(ascii: "*")
+            let rest = crossesSlash ? here + 2 : here + 1
+            var end = there
+            while !match(pattern, rest, text, end) {
+                if end == text.count || !crossesSlash && text[end] == slash { return false }
+                end += 1
             }
-            for end in text.startIndex...text.endIndex {
-                if match(rest, text[end...]) { return true }
-                if end < text.endIndex, text[end] == slash { return false }
-            }
-            return false
+            return true
         case UInt8(ascii: "?"):
-            guard let byte = text.first, byte != slash else { return false }
-            return match(rest, text.dropFirst())
+            return there < text.count && text[there] != slash && match(pattern, here + 1, text, there + 1)
         case UInt8(ascii: "["):
-            guard let end = rest.firstIndex(of: UInt8(ascii: "]")), let byte = text.first else { return false }
-            return isMember(byte, of: Array(rest[..<end])) && match(rest[(end + 1)...], text.dropFirst())
+            guard let end = pattern[here...].firstIndex(of: UInt8(ascii: "]")), there < text.count else { return false }
+            return isMember(text[there], of: Array(pattern[(here + 1)..<end]))
+                && match(pattern, end + 1, text, there + 1)
         case UInt8(ascii: "\\"):
-            guard let literal = rest.first, text.first == literal else { return false }
-            return match(rest.dropFirst(), text.dropFirst())
+            return here + 1 < pattern.count && there < text.count && text[there] == pattern[here + 1]
+                && match(pattern, here + 2, text, there + 1)
         default:
-            return text.first == first && match(rest, text.dropFirst())
+            return there < text.count && text[there] == pattern[here] && match(pattern, here + 1, text, there + 1)
         }
     }
 
