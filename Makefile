@@ -1,0 +1,71 @@
+# The front door of the project. `make demo` and `make test` are all a newcomer needs.
+SHELL := /bin/bash
+SWIFT ?= swift
+PREFIX ?= /usr/local
+DEBIAN_PACKAGES := libseccomp-dev libcap-dev libmnl-dev libnftnl-dev
+TEST_PACKAGES := libck-dev fapolicyd e2fsprogs valgrind jq busybox-static
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+BUILD_FLAGS ?= -j 2
+
+.PHONY: all deps test-deps build release demo test test-unit test-root test-c fmt fmt-check lint bench fuzz-regress clean install
+
+all: build
+
+# Build dependencies; asks the package manager only when something is missing.
+deps:
+	@scripts/install-packages $(DEBIAN_PACKAGES)
+
+test-deps: deps
+	@scripts/install-packages $(TEST_PACKAGES)
+
+build: deps
+	$(SWIFT) build $(BUILD_FLAGS)
+
+release: deps
+	$(SWIFT) build -c release $(BUILD_FLAGS) --product portcullisd
+	$(SWIFT) build -c release $(BUILD_FLAGS) --product portcullis
+
+demo: build
+	@$(SUDO) scripts/demo "$$($(SWIFT) build --show-bin-path)"
+
+# Everything, kernel tests included; the test runner's own closing line comes last.
+test: test-deps lint test-c fuzz-regress
+	$(SWIFT) build --build-tests $(BUILD_FLAGS)
+	@scripts/require-root
+	$(SWIFT) test --skip-build --no-parallel --filter KernelTests 2>&1 | scripts/fail-on-skip
+	$(SWIFT) test --skip-build --skip KernelTests 2>&1 | scripts/fail-on-skip
+
+test-unit: deps
+	$(SWIFT) test $(BUILD_FLAGS) --skip KernelTests
+
+test-root: test-deps
+	$(SWIFT) build --build-tests $(BUILD_FLAGS)
+	@scripts/require-root
+	$(SWIFT) test --skip-build --no-parallel --filter KernelTests 2>&1 | scripts/fail-on-skip
+
+test-c:
+	scripts/test-c
+
+lint: fmt-check
+	scripts/check-layering --self-test
+	scripts/check-layering
+
+fmt:
+	$(SWIFT) format -i -r --configuration .swift-format Package.swift Sources Tests
+
+fmt-check:
+	$(SWIFT) format lint -s -r --configuration .swift-format Package.swift Sources Tests
+
+bench: test-deps release
+	@$(SUDO) scripts/bench
+
+# Replays every saved fuzz input through the code it once broke.
+fuzz-regress:
+	scripts/fuzz-regress
+
+install: release
+	install -D -m 0755 "$$($(SWIFT) build -c release --show-bin-path)/portcullisd" $(DESTDIR)$(PREFIX)/sbin/portcullisd
+	install -D -m 0755 "$$($(SWIFT) build -c release --show-bin-path)/portcullis" $(DESTDIR)$(PREFIX)/bin/portcullis
+
+clean:
+	rm -rf .build Benchmarks/*/.build FuzzTesting/.build out

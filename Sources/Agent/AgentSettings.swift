@@ -1,0 +1,121 @@
+import FileEnforcement
+import PolicyModel
+import Telemetry
+
+/// Everything the three roles are told at start: made by the process that parses command line and configuration, handed on as
+/// flat `key=value` lines in sealed memory, so that guardian and worker never parse a configuration file.
+public struct AgentSettings: Sendable, Equatable {
+    /// Folders and files with policies.
+    public var policyPaths: [String] = []
+    /// Where alerts are appended; `-` is standard output, empty is nowhere.
+    public var alertsPath = ""
+    /// Rotate the alerts file beyond this many bytes; 0 never.
+    public var alertsRotateBytes = 64 << 20
+    /// How many rotated files are kept.
+    public var alertsKeep = 5
+    /// Keys of the alerts file: KubeArmor's gRPC names, or those of its daemon's own log file.
+    public var daemonKeys = false
+    /// Send alerts to the local syslog too.
+    public var syslog = false
+    /// Directory of socket, pid files and lock.
+    public var runDirectory = "/run/portcullis"
+    /// Directory in which applied policies survive a restart.
+    public var stateDirectory = "/var/lib/portcullis"
+    /// Unix socket of the command line tool; empty = `<runDirectory>/agent.sock`.
+    public var socketPath = ""
+    /// User id of the front.
+    public var frontUser: UInt32 = 65534
+    /// Group id of the front.
+    public var frontGroup: UInt32 = 65534
+    /// `ClusterName` of alerts.
+    public var cluster = "default"
+    /// Node name; labels `kubernetes.io/hostname` and `kubearmor.io/hostname`.
+    public var host = ""
+    /// Further node labels, `key=value`.
+    public var nodeLabels: [String] = []
+    /// Postures for the host.
+    public var postures = Postures()
+    /// Verdicts of the failure table.
+    public var failures = FailureTable.failClosed
+    /// An event held longer than this is answered by the guardian.
+    public var deadlineMilliseconds = 2000
+    /// What happens to a process that holds a file open which a new rule protects.
+    public var killStaleDescriptors = false
+    /// Allowed objects may be cached in the kernel.
+    public var cachesAllows = true
+    /// KubeArmor's alert throttling.
+    public var alertThrottling = true
+    /// Alerts a second before throttling begins.
+    public var maxAlertPerSec = 10
+    /// Seconds of silence.
+    public var throttleSec = 30
+
+    /// The defaults.
+    public init() {}
+
+    /// The socket's path.
+    public var effectiveSocketPath: String { socketPath.isEmpty ? runDirectory + "/agent.sock" : socketPath }
+
+    private static let separator = UInt8(0)
+
+    /// Flat form: `key=value` strings, each ended by a NUL.
+    public func encoded() -> [UInt8] {
+        var lines: [String] = policyPaths.map { "policyPath=\($0)" } + nodeLabels.map { "nodeLabel=\($0)" }
+        lines += [
+            "alertsPath=\(alertsPath)", "alertsRotateBytes=\(alertsRotateBytes)", "alertsKeep=\(alertsKeep)",
+            "daemonKeys=\(daemonKeys)", "syslog=\(syslog)", "runDirectory=\(runDirectory)",
+            "stateDirectory=\(stateDirectory)", "socketPath=\(socketPath)", "frontUser=\(frontUser)",
+            "frontGroup=\(frontGroup)", "cluster=\(cluster)", "host=\(host)", "filePosture=\(postures.file.rawValue)",
+            "networkPosture=\(postures.network.rawValue)", "capabilitiesPosture=\(postures.capabilities.rawValue)",
+            "failures=\(failures.allowing)", "deadlineMilliseconds=\(deadlineMilliseconds)",
+            "killStaleDescriptors=\(killStaleDescriptors)", "cachesAllows=\(cachesAllows)",
+            "alertThrottling=\(alertThrottling)", "maxAlertPerSec=\(maxAlertPerSec)", "throttleSec=\(throttleSec)",
+        ]
+        return lines.flatMap { Array($0.utf8) + [Self.separator] }
+    }
+
+    /// Reads the flat form; `nil` when a line is not one that `encoded` makes.
+    public init?(encoded bytes: [UInt8]) {
+        for line in bytes.split(separator: Self.separator) {
+            let text = String(decoding: line, as: UTF8.self)
+            guard let equals = text.firstIndex(of: "=") else { return nil }
+            guard set(String(text[..<equals]), String(text[text.index(after: equals)...])) else { return nil }
+        }
+    }
+
+    private mutating func set(_ key: String, _ value: String) -> Bool {
+        func store<T>(_ parsed: T?, _ path: WritableKeyPath<AgentSettings, T>) -> Bool {
+            guard let parsed else { return false }
+            self[keyPath: path] = parsed
+            return true
+        }
+        switch key {
+        case "policyPath": policyPaths.append(value)
+        case "nodeLabel": nodeLabels.append(value)
+        case "alertsPath": alertsPath = value
+        case "runDirectory": runDirectory = value
+        case "stateDirectory": stateDirectory = value
+        case "socketPath": socketPath = value
+        case "cluster": cluster = value
+        case "host": host = value
+        case "alertsRotateBytes": return store(Int(value), \.alertsRotateBytes)
+        case "alertsKeep": return store(Int(value), \.alertsKeep)
+        case "daemonKeys": return store(Bool(value), \.daemonKeys)
+        case "syslog": return store(Bool(value), \.syslog)
+        case "frontUser": return store(UInt32(value), \.frontUser)
+        case "frontGroup": return store(UInt32(value), \.frontGroup)
+        case "filePosture": return store(UInt8(value).flatMap(Posture.init), \.postures.file)
+        case "networkPosture": return store(UInt8(value).flatMap(Posture.init), \.postures.network)
+        case "capabilitiesPosture": return store(UInt8(value).flatMap(Posture.init), \.postures.capabilities)
+        case "failures": return store(UInt32(value).map(FailureTable.init), \.failures)
+        case "deadlineMilliseconds": return store(Int(value), \.deadlineMilliseconds)
+        case "killStaleDescriptors": return store(Bool(value), \.killStaleDescriptors)
+        case "cachesAllows": return store(Bool(value), \.cachesAllows)
+        case "alertThrottling": return store(Bool(value), \.alertThrottling)
+        case "maxAlertPerSec": return store(Int(value), \.maxAlertPerSec)
+        case "throttleSec": return store(Int(value), \.throttleSec)
+        default: return false
+        }
+        return true
+    }
+}

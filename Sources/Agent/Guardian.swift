@@ -1,0 +1,303 @@
+import FileEnforcement
+import Glibc
+import LinuxKernel
+import Synchronization
+
+/// The guardian: starts worker and front, holds every kernel descriptor with them, answers what a dead worker left
+/// unanswered, starts a new one, and answers events that are held too long. It parses nothing but fixed-size messages.
+final class Guardian {
+    private let settings: AgentSettings
+    private let settingsMemory: Int32
+    private let board: StatusBoard
+    private let boardMemory: Int32
+    private let blockRing: Int32
+    private let eventRing: Int32
+    private let ringWake: Int32
+    private let controlSocket: Int32
+    private var alertsFile: Int32
+    /// Permission groups, oldest first; the last one is current.
+    private var groups: [Int32]
+    private var snapshot: Int32 = -1
+    /// The two ends of the sockets between the roles; kept so that a role can be replaced without its peer noticing.
+    private let workerEnd: Int32
+    private let frontEnd: Int32
+    private var worker: RoleProcess?
+    private var front: RoleProcess?
+    private let caretaker: Caretaker
+    private let broker: PolicyFileBroker
+    private var frontStarts = RestartBudget()
+    private var workerStarts = RestartBudget()
+    private var lastHeartbeat: UInt64 = 0
+    private var heartbeatSince: UInt64 = 0
+    private var isReady = false
+    private var startError: String?
+
+    /// Everything that can fail does so here, before a process is started or a mark is set.
+    init(settings: AgentSettings) throws(KernelError) {
+        self.settings = settings
+        settingsMemory = try SealedMemory.create(name: "portcullis-settings", settings.encoded()).release()
+        boardMemory = try SharedMemory.create(name: "portcullis-board", size: StatusBoard.size).release()
+        board = StatusBoard(memory: try SharedMemory.map(boardMemory, size: StatusBoard.size))
+        blockRing = try EventRings.create(.block).release()
+        eventRing = try EventRings.create(.event).release()
+        ringWake = try EventDescriptor.create().release()
+        groups = [try FileEnforcer.makeGroup().release()]
+        controlSocket = try UnixSocket.listen(path: settings.effectiveSocketPath, mode: 0o600).release()
+        alertsFile = try AlertsFile.open(settings)
+        let pair = try UnixSocket.pair()
+        (workerEnd, frontEnd) = (pair.0.release(), pair.1.release())
+        caretaker = try Caretaker(board: board, failures: settings.failures)
+        broker = try PolicyFileBroker(paths: settings.policyPaths)
+        board.set(.guardianProcess, UInt64(getpid()))
+    }
+
+    /// Runs until asked to stop. Returns the exit code.
+    func run() -> Int32 {
+        do {
+            let signals = try SignalDescriptor.create([SIGTERM, SIGINT, SIGHUP])
+            try caretaker.start()
+            try startFront()
+            try startWorker()
+            try PrivilegeDrop.guardian()
+            return try loop(signals)
+        } catch {
+            AgentLog.error("\(error)")
+            end()
+            return 1
+        }
+    }
+
+    // MARK: - Loop
+
+    private func loop(_ signals: borrowing Descriptor) throws(KernelError) -> Int32 {
+        while true {
+            var poll = PollSet()
+            poll.add(signals.raw)
+            poll.add(worker?.pidfd ?? -1)
+            poll.add(front?.pidfd ?? -1)
+            poll.add(worker?.channel ?? -1)
+            poll.add(front?.channel ?? -1)
+            // The watchdog looks at a held event several times within its deadline.
+            poll.wait(timeoutMilliseconds: Int32(max(20, min(100, settings.deadlineMilliseconds / 8))))
+            if poll.isReady(0) {
+                switch SignalDescriptor.next(signals.raw) {
+                case SIGHUP: broker.scan()
+                case SIGTERM, SIGINT:
+                    end()
+                    return 0
+                default: break
+                }
+            }
+            if poll.isReady(3) { readWorker() }
+            if poll.isReady(4), let code = readFront() { return code }
+            if poll.isReady(1) { try workerDied() }
+            if poll.isReady(2), let code = try frontDied() { return code }
+            watch()
+        }
+    }
+
+    private func watch() {
+        let now = MonotonicClock.nanoseconds()
+        let deadline = UInt64(settings.deadlineMilliseconds) * 1_000_000
+        let since = board.value(.busySince)
+        if since != 0, now > since, now - since > deadline {
+            let descriptor = Int32(truncatingIfNeeded: board.value(.busyDescriptor))
+            var answered = false
+            for group in groups {
+                answered = Fanotify.respond(
+                    group: group, descriptor: descriptor, allow: settings.failures.allows(.deadlineExpired)) == 0 || answered
+            }
+            if answered { board.count(.deadlineExpired) }
+        }
+        let heartbeat = board.value(.heartbeat)
+        if heartbeat != lastHeartbeat || !groups.contains(where: { Poll.isReadable($0) }) {
+            lastHeartbeat = heartbeat
+            heartbeatSince = now
+        } else if worker?.isServing == true, now - heartbeatSince > deadline, let process = worker {
+            AgentLog.warning("the worker does not answer; it is replaced")
+            heartbeatSince = now
+            ProcessControl.kill(process.pidfd)
+        }
+    }
+
+    // MARK: - Worker
+
+    private func startWorker() throws(KernelError) {
+        caretaker.hold(groups)
+        let (ours, theirs) = try UnixSocket.pair()
+        var map: [(Int32, Int32)] = [
+            (settingsMemory, RoleDescriptor.settings), (theirs.raw, RoleDescriptor.guardian),
+            (boardMemory, RoleDescriptor.board), (workerEnd, RoleDescriptor.peer),
+            (blockRing, RoleDescriptor.blockRing), (eventRing, RoleDescriptor.eventRing),
+            (ringWake, RoleDescriptor.ringWake), (groups[groups.count - 1], RoleDescriptor.primary),
+        ]
+        if snapshot >= 0 { map.append((snapshot, RoleDescriptor.secondary)) }
+        for (index, group) in groups.dropLast().enumerated() {
+            map.append((group, RoleDescriptor.firstRetiring + Int32(index)))
+        }
+        let process = try ProcessLauncher.spawn(
+            role: .worker, descriptors: map, arguments: [String(groups.count - 1), snapshot >= 0 ? "1" : "0"],
+            identity: .worker)
+        worker = RoleProcess(pid: process.pid, pidfd: process.pidfd, channel: ours.release())
+        board.set(.workerProcess, UInt64(process.pid))
+        AgentFiles.writePid(process.pid, role: .worker, settings)
+    }
+
+    private func readWorker() {
+        guard let process = worker else { return }
+        while let (message, descriptor) = Channel.receive(process.channel) {
+            switch message.kind {
+            case .ready: serve(process)
+            case .keepSnapshot:
+                if let descriptor {
+                    if snapshot >= 0 { RawDescriptor.close(snapshot) }
+                    snapshot = descriptor
+                    continue
+                }
+            case .holdGroup:
+                if let descriptor {
+                    groups.append(descriptor)
+                    Channel.send(process.channel, ChannelMessage(.groupHeld))
+                    continue
+                }
+            case .dropGroup:
+                if groups.count > 1 { RawDescriptor.close(groups.removeFirst()) }
+            default: break
+            }
+            if let descriptor { RawDescriptor.close(descriptor) }
+        }
+    }
+
+    /// Hands the events that came while there was no worker to the new one, answers them as it says, and then lets it serve
+    /// the queue. In this order: an event is answered by its descriptor's number, and the worker's own numbers may be equal.
+    private func serve(_ process: RoleProcess) {
+        let held = caretaker.release()
+        let allow = settings.failures.allows(.workerLost)
+        for event in held {
+            var verdict = allow
+            if Channel.send(process.channel, event.message, descriptor: event.descriptor),
+                let answer = Channel.receive(
+                    process.channel, kind: .adoptedVerdict, timeoutMilliseconds: Int32(settings.deadlineMilliseconds))
+            {
+                verdict = answer.text.first == 1
+                board.add(.adoptedEvents)
+            } else {
+                board.count(.workerLost)
+            }
+            _ = Fanotify.respond(group: event.group, descriptor: event.descriptor, allow: verdict)
+            RawDescriptor.close(event.descriptor)
+        }
+        Channel.send(process.channel, ChannelMessage(.serve))
+        worker?.isServing = true
+        heartbeatSince = MonotonicClock.nanoseconds()
+    }
+
+    private func workerDied() throws(KernelError) {
+        guard let process = worker else { return }
+        process.close()
+        worker = nil
+        board.set(.workerProcess, 0)
+        board.set(.busySince, 0)
+        // The kernel finds an unanswered event by the number of its descriptor in the dead worker, which nobody knows any
+        // more: every number it could have had is answered.
+        let allow = settings.failures.allows(.workerLost)
+        for group in groups {
+            for descriptor in 0..<WorkerLimits.descriptors
+            where Fanotify.respond(group: group, descriptor: descriptor, allow: allow) == 0 {
+                board.count(.workerLost)
+            }
+        }
+        AgentLog.warning("the worker has ended; a new one is started")
+        board.add(.workerRestarts)
+        workerStarts.pauseIfExhausted()
+        try startWorker()
+        notifyFront(.roleStarted, process: 1)
+    }
+
+    // MARK: - Front
+
+    private func startFront() throws(KernelError) {
+        let (ours, theirs) = try UnixSocket.pair()
+        var map: [(Int32, Int32)] = [
+            (settingsMemory, RoleDescriptor.settings), (theirs.raw, RoleDescriptor.guardian),
+            (boardMemory, RoleDescriptor.board), (frontEnd, RoleDescriptor.peer),
+            (blockRing, RoleDescriptor.blockRing), (eventRing, RoleDescriptor.eventRing),
+            (ringWake, RoleDescriptor.ringWake), (controlSocket, RoleDescriptor.primary),
+        ]
+        if alertsFile >= 0 { map.append((alertsFile, RoleDescriptor.secondary)) }
+        let process = try ProcessLauncher.spawn(
+            role: .front, descriptors: map, arguments: [alertsFile >= 0 ? "1" : "0"],
+            identity: .front(user: settings.frontUser, group: settings.frontGroup))
+        front = RoleProcess(pid: process.pid, pidfd: process.pidfd, channel: ours.release())
+        board.set(.frontProcess, UInt64(process.pid))
+        AgentFiles.writePid(process.pid, role: .front, settings)
+        if let channel = front?.channel { broker.serve(channel) }
+    }
+
+    private func readFront() -> Int32? {
+        guard let process = front else { return nil }
+        while let (message, descriptor) = Channel.receive(process.channel) {
+            if let descriptor { RawDescriptor.close(descriptor) }
+            switch message.kind {
+            case .scanPolicies: broker.scan()
+            case .rotateAlerts: rotateAlerts()
+            case .frontReady:
+                if !isReady {
+                    isReady = true
+                    AgentLog.info("Started to protect a host (generation \(message.number))")
+                    ServiceManager.notifyReady()
+                }
+            case .startFailed: startError = message.string
+            case .unlock:
+                AgentLog.warning("unlocked: enforcement ends")
+                end()
+                return 0
+            default: break
+            }
+        }
+        return nil
+    }
+
+    private func frontDied() throws(KernelError) -> Int32? {
+        guard let process = front else { return nil }
+        _ = readFront()
+        process.close()
+        front = nil
+        board.set(.frontProcess, 0)
+        if !isReady {
+            // It has said why on standard error.
+            end()
+            return 1
+        }
+        AgentLog.warning("the front has ended; a new one is started")
+        board.add(.frontRestarts)
+        frontStarts.pauseIfExhausted()
+        try startFront()
+        return nil
+    }
+
+    private func rotateAlerts() {
+        guard let fresh = try? AlertsFile.rotate(settings) else { return }
+        if alertsFile >= 0 { RawDescriptor.close(alertsFile) }
+        alertsFile = fresh
+        if let channel = front?.channel { Channel.send(channel, ChannelMessage(.alertsFile), descriptor: fresh) }
+    }
+
+    private func notifyFront(_ kind: ChannelMessage.Kind, process: UInt8) {
+        guard let channel = front?.channel else { return }
+        Channel.send(
+            channel, ChannelMessage(kind, number: board.value(.workerProcess), text: [process]))
+    }
+
+    // MARK: - End
+
+    /// Stops both roles and removes what the agent has put into the run directory.
+    private func end() {
+        for process in [front, worker].compactMap({ $0 }) { Channel.send(process.channel, ChannelMessage(.stop)) }
+        for process in [front, worker].compactMap({ $0 }) {
+            if !ProcessControl.waitForExit(process.pidfd, timeoutMilliseconds: 2000) { ProcessControl.kill(process.pidfd) }
+            process.close()
+        }
+        AgentFiles.removeRunFiles(settings)
+    }
+}

@@ -1,0 +1,237 @@
+import EventRing
+import FileEnforcement
+import Glibc
+import LinuxKernel
+import PolicyEngine
+
+/// The worker: the one role that reads kernel queues. It takes compiled snapshots from the front and parses nothing else.
+final class Worker {
+    private let settings: AgentSettings
+    private let board: StatusBoard
+    private let enforcer: FileEnforcer
+    private let reporter: PermissionReporter
+    private let leftovers: [Int32]
+    private var mapped: UnsafeRawBufferPointer?
+    private var activeNumber: UInt64 = 0
+    private var isServing = false
+
+    /// Takes over the descriptors the guardian passed.
+    ///
+    /// - Parameter retiring: how many groups of an interrupted reload follow `RoleDescriptor.firstRetiring`.
+    init(settings: AgentSettings, retiring: Int) throws(KernelError) {
+        self.settings = settings
+        board = StatusBoard(memory: try SharedMemory.map(RoleDescriptor.board, size: StatusBoard.size))
+        let wake = try EventDescriptor.create().release()
+        enforcer = FileEnforcer(
+            group: RoleDescriptor.primary, wake: wake, board: board, failures: settings.failures,
+            cachesAllows: settings.cachesAllows)
+        reporter = PermissionReporter(
+            blockRing: try EventRings.producer(RoleDescriptor.blockRing),
+            eventRing: try EventRings.producer(RoleDescriptor.eventRing), wake: RoleDescriptor.ringWake,
+            ownProcesses: OwnProcesses(board: board))
+        leftovers = (0..<retiring).map { RoleDescriptor.firstRetiring + Int32($0) }
+    }
+
+    /// Runs until the guardian says stop, or for ever. Returns the exit code.
+    func run(hasSnapshot: Bool) -> Int32 {
+        if hasSnapshot { restoreSnapshot() }
+        send(.ready)
+        tellFront(ChannelMessage(.hello, number: activeNumber))
+        var guardianAlive = true
+        while true {
+            var poll = PollSet()
+            poll.add(guardianAlive ? RoleDescriptor.guardian : -1)
+            poll.add(RoleDescriptor.peer)
+            poll.add(enforcer.watchDescriptor)
+            poll.wait(timeoutMilliseconds: -1)
+            if poll.isReady(0) {
+                switch readGuardian() {
+                case .stop: return 0
+                case .lost:
+                    // Rules outlive the guardian; only restarts and deadlines are gone.
+                    guardianAlive = false
+                    AgentLog.error("the guardian has ended; enforcement goes on without it")
+                case .nothing: break
+                }
+            }
+            if poll.isReady(1) { readFront() }
+            if poll.isReady(2), let report = enforcer.namesChanged() {
+                tellFront(ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes))
+                tellFront(ChannelMessage(.namesChanged))
+            }
+        }
+    }
+
+    // MARK: - Guardian
+
+    private enum GuardianEvent { case nothing, stop, lost }
+
+    private func readGuardian() -> GuardianEvent {
+        while true {
+            switch Channel.next(RoleDescriptor.guardian) {
+            case .none: return .nothing
+            case .closed: return .lost
+            case .message(let message, let descriptor):
+                defer { if let descriptor { RawDescriptor.close(descriptor) } }
+                switch message.kind {
+                case .adopt: adopt(message, descriptor)
+                case .serve: serve()
+                case .stop:
+                    enforcer.stop()
+                    return .stop
+                default: break
+                }
+            }
+        }
+    }
+
+    private func serve() {
+        guard !isServing else { return }
+        isServing = true
+        do { try enforcer.serve(reporter) } catch {
+            AgentLog.error("\(error)")
+            exit(1)
+        }
+        for group in leftovers { enforcer.retire(leftover: group, handover: handover) }
+    }
+
+    /// Decides an event that came while there was no worker.
+    private func adopt(_ message: ChannelMessage, _ descriptor: Int32?) {
+        guard let descriptor, let event = Caretaker.HeldEvent.parse(message) else {
+            send(.adoptedVerdict, number: message.number, text: [settings.failures.allows(.workerLost) ? 1 : 0])
+            return
+        }
+        let allow = enforcer.decideAdopted(
+            descriptor: descriptor, mask: event.mask, thread: event.thread, reporter: reporter)
+        send(.adoptedVerdict, number: message.number, text: [allow ? 1 : 0])
+    }
+
+    private func send(_ kind: ChannelMessage.Kind, number: UInt64 = 0, text: [UInt8] = []) {
+        Channel.send(RoleDescriptor.guardian, ChannelMessage(kind, number: number, text: text))
+    }
+
+    private var handover: FileEnforcer.GroupHandover {
+        FileEnforcer.GroupHandover(
+            hold: { [settings] group in
+                Channel.send(RoleDescriptor.guardian, ChannelMessage(.holdGroup), descriptor: group)
+                // Without an answer the guardian is gone or stuck; the rules matter more than the second holder.
+                _ = Channel.receive(
+                    RoleDescriptor.guardian, kind: .groupHeld,
+                    timeoutMilliseconds: Int32(settings.deadlineMilliseconds))
+            },
+            drop: { Channel.send(RoleDescriptor.guardian, ChannelMessage(.dropGroup)) })
+    }
+
+    // MARK: - Front
+
+    private func readFront() {
+        while case .message(let message, let descriptor) = Channel.next(RoleDescriptor.peer) {
+            defer { if let descriptor { RawDescriptor.close(descriptor) } }
+            guard let descriptor else { continue }
+            switch message.kind {
+            case .resolve: resolve(message.number, descriptor)
+            case .snapshot: load(message.number, descriptor)
+            default: break
+            }
+        }
+    }
+
+    private func resolve(_ number: UInt64, _ descriptor: Int32) {
+        guard let bytes = try? SealedMemory.read(descriptor) else { return }
+        var answer: [UInt8] = []
+        guard var view = try? HostFilesystem() else { return }
+        for name in bytes.split(separator: 0) {
+            let literal = Array(name)
+            if let canonical = RealName.of(literal, &view), canonical != literal { answer += literal + [0] + canonical + [0] }
+        }
+        tellFront(ChannelMessage(.resolved, number: number), answer)
+    }
+
+    private func load(_ number: UInt64, _ descriptor: Int32) {
+        do {
+            let bytes = try SealedMemory.map(descriptor)
+            let report: FileEnforcer.Report
+            do { report = try enforcer.load(bytes, handover: handover) } catch {
+                SealedMemory.unmap(bytes)
+                tellFront(ChannelMessage(.refused, number: number, text: error.description))
+                return
+            }
+            if let old = mapped { SealedMemory.unmap(old) }
+            mapped = bytes
+            activeNumber = number
+            Channel.send(RoleDescriptor.guardian, ChannelMessage(.keepSnapshot), descriptor: descriptor)
+            tellFront(ChannelMessage(.activated, number: number), PlanReport.encode(report.notes))
+            handle(report.staleDescriptors)
+        } catch {
+            tellFront(ChannelMessage(.refused, number: number, text: "\(error)"))
+        }
+    }
+
+    /// The snapshot that the last worker had in force; the front need not be there.
+    private func restoreSnapshot() {
+        guard let bytes = try? SealedMemory.map(RoleDescriptor.secondary),
+            let report = try? enforcer.load(bytes, handover: handover)
+        else { return }
+        mapped = bytes
+        activeNumber = board.value(.generation)
+        tellFront(ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes))
+    }
+
+    private func handle(_ stale: [StaleDescriptor]) {
+        let own = OwnProcesses(board: board)
+        for finding in stale where !own.isOwn(finding.pid) {
+            enforcer.report(finding, reporter: reporter)
+            if settings.killStaleDescriptors { ProcessControl.kill(process: finding.pid) }
+        }
+    }
+
+    private func tellFront(_ message: ChannelMessage, _ contents: [UInt8]? = nil) {
+        guard let contents else {
+            Channel.send(RoleDescriptor.peer, message)
+            return
+        }
+        guard let memory = try? SealedMemory.create(name: "portcullis-answer", contents) else { return }
+        Channel.send(RoleDescriptor.peer, message, descriptor: memory.raw)
+    }
+}
+
+/// Plan notes as they travel from worker to front: rule id and gap, five bytes each.
+enum PlanReport {
+    static func encode(_ notes: [PlanNote]) -> [UInt8] {
+        notes.flatMap { note -> [UInt8] in
+            let rule = note.rule.rawValue
+            return (0..<4).map { UInt8(truncatingIfNeeded: rule >> (8 * UInt32($0))) } + [note.gap.rawValue]
+        }
+    }
+
+    static func decode(_ bytes: [UInt8]) -> [PlanNote] {
+        stride(from: 0, to: bytes.count - bytes.count % 5, by: 5).compactMap { start in
+            var rule: UInt32 = 0
+            for index in 0..<4 { rule |= UInt32(bytes[start + index]) << (8 * UInt32(index)) }
+            return PlanNote.Gap(rawValue: bytes[start + 4]).map { PlanNote(rule: RuleID(rawValue: rule), gap: $0) }
+        }
+    }
+}
+
+/// A path's name without symlinks, also of one whose last parts do not exist.
+enum RealName {
+    /// `nil` when no part of it exists. A trailing slash stays.
+    static func of(_ path: [UInt8], _ view: inout HostFilesystem) -> [UInt8]? {
+        let slash = UInt8(ascii: "/")
+        let isDirectory = path.count > 1 && path.last == slash
+        var existing = isDirectory ? Array(path.dropLast()) : path
+        var rest: [UInt8] = []
+        while !existing.isEmpty {
+            if let object = view.object(at: existing) {
+                let base = object.canonicalPath == [slash] ? [] : object.canonicalPath
+                let joined = base + rest
+                return (joined.isEmpty ? [slash] : joined) + (isDirectory ? [slash] : [])
+            }
+            guard let cut = existing.lastIndex(of: slash) else { return nil }
+            rest = Array(existing[cut...]) + rest
+            existing = cut == 0 ? [slash] : Array(existing[..<cut])
+            if existing == [slash] { return [slash] + rest.dropFirst() + (isDirectory ? [slash] : []) }
+        }
+        return nil
+    }
+}

@@ -1,1 +1,0 @@
-#include "pc_linux.h"

@@ -1,0 +1,29 @@
+/// What the command line tool asks the agent: one JSON object on a line of its own, over the agent's unix socket.
+public enum ControlRequest: Codable, Sendable, Equatable {
+    /// Add or replace policies. Each document is the text of a file with its name; all are taken or none.
+    case apply(documents: [PolicyDocument], dryRun: Bool)
+    /// Remove an applied policy. `kind` is the full kind name; `namespace` is empty for cluster-scoped kinds.
+    case delete(kind: String, namespace: String, name: String)
+    /// List policies.
+    case policies
+    /// What is enforced by what, counters, health.
+    case status
+    /// Stream alerts from now on; `filters` are KubeArmor field names and the values they must contain.
+    case logs(filters: [String: String])
+    /// End enforcement. Root only.
+    case unlock
+}
+
+/// A policy file's name and text.
+public struct PolicyDocument: Codable, Sendable, Equatable {
+    /// Shown in messages.
+    public var name: String
+    /// YAML or JSON.
+    public var text: String
+
+    /// Creates a document.
+    public init(name: String, text: String) {
+        self.name = name
+        self.text = text
+    }
+}

@@ -1,0 +1,132 @@
+/// What the agent answers: one JSON object on a line of its own. `logs` is answered by `alert` and `lost` until the client ends.
+public enum ControlResponse: Codable, Sendable, Equatable {
+    /// Done; one line for each thing that was done.
+    case done(messages: [String])
+    /// Not done; one line for each reason. Nothing was changed.
+    case failed(messages: [String])
+    /// The client may not ask for this.
+    case notPermitted(message: String)
+    /// Answer to `policies`.
+    case policies([PolicySummary])
+    /// Answer to `status`.
+    case status(AgentStatus)
+    /// One alert: a KubeArmor-shaped JSON object as text.
+    case alert(json: String)
+    /// Alerts that this client was too slow for.
+    case lost(count: UInt64)
+}
+
+/// A policy the agent has.
+public struct PolicySummary: Codable, Sendable, Equatable {
+    /// Full kind name.
+    public var kind: String
+    /// Empty for cluster-scoped kinds.
+    public var namespace: String
+    /// `metadata.name`.
+    public var name: String
+    /// Default action: Allow, Audit, Block.
+    public var action: String
+    /// How many rules it has.
+    public var rules: Int
+    /// `applied`, or the file it comes from.
+    public var origin: String
+    /// Whether it is for this host; otherwise why not.
+    public var selected: Bool
+
+    /// Creates a summary.
+    public init(
+        kind: String, namespace: String, name: String, action: String, rules: Int, origin: String, selected: Bool
+    ) {
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+        self.action = action
+        self.rules = rules
+        self.origin = origin
+        self.selected = selected
+    }
+}
+
+/// The agent's state.
+public struct AgentStatus: Codable, Sendable, Equatable {
+    /// Version of the agent.
+    public var version: String
+    /// Host name it enforces for.
+    public var host: String
+    /// Number of the snapshot in force; 0 before the first.
+    public var generation: UInt64
+    /// Process ids by role.
+    public var processes: [String: Int]
+    /// Counters by name.
+    public var counters: [String: UInt64]
+    /// Failure counters by name, with what each does.
+    public var failures: [FailureStatus]
+    /// One entry a rule.
+    public var rules: [RuleCoverage]
+    /// Shortfalls of the agent as a whole.
+    public var gaps: [String]
+
+    /// Creates a status.
+    public init(
+        version: String, host: String, generation: UInt64, processes: [String: Int], counters: [String: UInt64],
+        failures: [FailureStatus], rules: [RuleCoverage], gaps: [String]
+    ) {
+        self.version = version
+        self.host = host
+        self.generation = generation
+        self.processes = processes
+        self.counters = counters
+        self.failures = failures
+        self.rules = rules
+        self.gaps = gaps
+    }
+}
+
+/// A row of the failure table.
+public struct FailureStatus: Codable, Sendable, Equatable {
+    /// Metric name.
+    public var name: String
+    /// `allow` or `deny`.
+    public var verdict: String
+    /// How often it was met.
+    public var count: UInt64
+
+    /// Creates a row.
+    public init(name: String, verdict: String, count: UInt64) {
+        self.name = name
+        self.verdict = verdict
+        self.count = count
+    }
+}
+
+/// What holds a rule, and what it cannot be held against.
+public struct RuleCoverage: Codable, Sendable, Equatable {
+    /// Policy name.
+    public var policy: String
+    /// process, file, network, dns, capabilities, syscalls or presets.
+    public var category: String
+    /// The subject as written.
+    public var subject: String
+    /// Allow, Audit or Block.
+    public var action: String
+    /// `file:line:column`.
+    public var position: String
+    /// Mechanisms; empty when the rule is not enforced at all.
+    public var enforcedBy: [String]
+    /// What it is not held against.
+    public var gaps: [String]
+
+    /// Creates an entry.
+    public init(
+        policy: String, category: String, subject: String, action: String, position: String, enforcedBy: [String],
+        gaps: [String]
+    ) {
+        self.policy = policy
+        self.category = category
+        self.subject = subject
+        self.action = action
+        self.position = position
+        self.enforcedBy = enforcedBy
+        self.gaps = gaps
+    }
+}

@@ -1,0 +1,64 @@
+import PolicyEngine
+import Synchronization
+
+/// Everything the permission thread decides with, as one immutable value: replaced as a whole, never changed in place.
+struct EnforcementState {
+    /// The compiled policies; its bytes live in `mapping`.
+    var snapshot: Snapshot
+    /// The sealed memory of `snapshot`.
+    var mapping: UnsafeRawBufferPointer
+    /// Host mounts by id.
+    var mounts: MountNames
+    /// Objects known under a rule's path.
+    var index: ObjectIndex
+    /// (device, inode) → 1 for dynamic loaders, 2 for interpreters.
+    var interpreters: FlatTable
+    /// What each failure does.
+    var failures: FailureTable
+    /// The process category is an allow-list: only then is an exec of a loader looked at more closely.
+    var listsProcesses: Bool
+    /// Process rules exist, so that an interpreter opening a named file counts as running it.
+    var hasProcessRules: Bool
+    /// Allowed objects may be cached by ignore marks.
+    var cachesAllows: Bool
+}
+
+/// The pointer through which the control thread hands a new `EnforcementState` to the permission thread.
+///
+/// One reader, one writer. The reader announces when it is inside; the writer swaps, then waits until the reader has been
+/// outside once, and only then frees the old state (a grace period as in read-copy-update).
+struct StateCell: @unchecked Sendable {
+    // Unchecked: the memory is only touched through atomics, and lives as long as the process.
+    private let pointer: UnsafeMutablePointer<Atomic<UInt>>
+    private let inside: UnsafeMutablePointer<Atomic<UInt64>>
+
+    init() {
+        pointer = .allocate(capacity: 1)
+        pointer.initialize(to: Atomic(0))
+        inside = .allocate(capacity: 1)
+        inside.initialize(to: Atomic(0))
+    }
+
+    /// Reader: enters and returns the state in force, `nil` before the first one.
+    @inline(__always)
+    func enter() -> UnsafePointer<EnforcementState>? {
+        // Odd = inside. Sequentially consistent with the writer's swap: either the writer sees us inside, or we see its
+        // new pointer.
+        inside.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        return UnsafePointer(bitPattern: pointer.pointee.load(ordering: .sequentiallyConsistent))
+    }
+
+    /// Reader: leaves; the state must not be used any more.
+    @inline(__always)
+    func leave() { inside.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent) }
+
+    /// Writer: puts a new state in force and returns the old one, which nobody uses any more.
+    func exchange(_ new: UnsafePointer<EnforcementState>, pause: () -> Void) -> UnsafePointer<EnforcementState>? {
+        let old = pointer.pointee.exchange(UInt(bitPattern: new), ordering: .sequentiallyConsistent)
+        let seen = inside.pointee.load(ordering: .sequentiallyConsistent)
+        if seen & 1 == 1 {
+            while inside.pointee.load(ordering: .sequentiallyConsistent) == seen { pause() }
+        }
+        return UnsafePointer(bitPattern: old)
+    }
+}

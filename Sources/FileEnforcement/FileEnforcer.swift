@@ -1,0 +1,214 @@
+import EventRing
+import Glibc
+import LinuxKernel
+import PolicyEngine
+import PolicyModel
+
+/// Enforces file and process rules by fanotify: owns the permission thread, the marks, the object index and the state that
+/// the thread decides with. Used from one thread, the worker's control thread.
+public final class FileEnforcer {
+    /// Most objects in the identity index.
+    public static let indexCapacity = 100_000
+
+    /// What a new snapshot or plan came to.
+    public struct Report: Sendable {
+        /// Shortfalls for `status`.
+        public var notes: [PlanNote]
+        /// Open descriptors of protected files, when they were looked for.
+        public var staleDescriptors: [StaleDescriptor]
+    }
+
+    /// Told about the steps of a reload, so that somebody else can hold the groups too.
+    public struct GroupHandover {
+        /// Called with a new group before its first mark.
+        public var hold: (Int32) -> Void
+        /// Called when the group before the newest is closed.
+        public var drop: () -> Void
+
+        /// Creates a handover.
+        public init(hold: @escaping (Int32) -> Void, drop: @escaping () -> Void) {
+            self.hold = hold
+            self.drop = drop
+        }
+    }
+
+    private let board: StatusBoard
+    private let cell = StateCell()
+    private let groups: PermissionGroups
+    private var marks: MarkSet
+    private var watch: NameWatch?
+    private var state: UnsafeMutablePointer<EnforcementState>?
+    private var plan = MarkPlan()
+    private let failures: FailureTable
+    private let cachesAllows: Bool
+
+    /// Takes over a permission group; `serve` starts answering.
+    ///
+    /// - Parameters:
+    ///   - group: a group made by `makeGroup`.
+    ///   - wake: an eventfd for the permission thread.
+    public init(group: Int32, wake: Int32, board: StatusBoard, failures: FailureTable, cachesAllows: Bool) {
+        self.board = board
+        self.failures = failures
+        self.cachesAllows = cachesAllows
+        groups = PermissionGroups(wake: wake)
+        groups.current.store(group, ordering: .releasing)
+        marks = MarkSet(group: group)
+        watch = try? NameWatch()
+    }
+
+    /// A new permission group. FAN_UNLIMITED_QUEUE because a full queue lets operations through (fanotify(7)).
+    public static func makeGroup() throws(KernelError) -> Descriptor {
+        try FanotifyGroup.create(
+            [.contentClass, .unlimitedQueue, .unlimitedMarks, .reportTID, .closeOnExec, .nonblocking],
+            eventFlags: O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NONBLOCK)
+    }
+
+    /// Starts the permission thread. Until now events only queue.
+    public func serve(_ reporter: PermissionReporter) throws(KernelError) {
+        let (groups, cell, board) = (groups, cell, board)
+        try KernelThread.start(name: "fan-queue") {
+            var loop = PermissionLoop(groups: groups, cell: cell, board: board, reporter: reporter)
+            loop.run()
+        }
+    }
+
+    /// Descriptors that become readable when names or mounts change: then `namesChanged` is to be called.
+    public var watchDescriptor: Int32 { watch?.descriptor ?? -1 }
+
+    /// Puts a snapshot in force, without a moment of no rules: a new group is served before its first mark, then the new
+    /// snapshot decides, and only then the old group loses its marks and is emptied.
+    ///
+    /// - Parameter bytes: sealed memory that stays mapped until another snapshot is in force.
+    public func load(
+        _ bytes: UnsafeRawBufferPointer, handover: GroupHandover
+    ) throws(FileEnforcerError) -> Report {
+        let snapshot: Snapshot
+        do { snapshot = try Snapshot(validating: bytes) } catch { throw .snapshot("\(error)") }
+        let newPlan: MarkPlan
+        let filesystem: HostFilesystem
+        do { filesystem = try HostFilesystem() } catch { throw .kernel(error) }
+        newPlan = MarkPlanner.plan(snapshot, view: filesystem)
+        let isFirst = state == nil
+        if !isFirst { try beginGroup(handover) }
+        plan = newPlan
+        marks.apply(plan, board: board)
+        watch?.watch(plan.watched)
+        // Indexing a large tree takes longer than a start may: first decide by path, then also by object.
+        install(makeState(snapshot, bytes, filesystem, index: ObjectIndex(capacity: 16)))
+        board.set(.generation, snapshot.generation)
+        board.set(.activatedAt, WallClock.nanoseconds())
+        if !isFirst { retireGroup(handover) }
+        reindex(snapshot, bytes, filesystem)
+        return Report(notes: notes(), staleDescriptors: StaleDescriptorScan.run(plan))
+    }
+
+    /// Plans again for the snapshot in force after names or mounts changed.
+    public func namesChanged() -> Report? {
+        watch?.drain()
+        guard let state, let filesystem = try? HostFilesystem() else { return nil }
+        let snapshot = state.pointee.snapshot
+        let bytes = state.pointee.mapping
+        plan = MarkPlanner.plan(snapshot, view: filesystem)
+        marks.apply(plan, board: board)
+        watch?.watch(plan.watched)
+        reindex(snapshot, bytes, filesystem)
+        return Report(notes: notes(), staleDescriptors: [])
+    }
+
+    /// Stops the permission thread's loop after its current batch.
+    public func stop() {
+        groups.stop.store(true, ordering: .releasing)
+        EventDescriptor.signal(groups.wake)
+    }
+
+    /// Serves further groups that an interrupted reload left behind: their marks are dropped, their events answered.
+    public func retire(leftover group: Int32, handover: GroupHandover) {
+        groups.retiring.store(group, ordering: .releasing)
+        emptyRetiring(group)
+        handover.drop()
+    }
+
+    // MARK: - Parts
+
+    private func beginGroup(_ handover: GroupHandover) throws(FileEnforcerError) {
+        let group: Int32
+        do { group = try Self.makeGroup().release() } catch { throw .kernel(error) }
+        handover.hold(group)
+        let old = groups.current.load(ordering: .acquiring)
+        groups.retiring.store(old, ordering: .releasing)
+        groups.current.store(group, ordering: .releasing)
+        EventDescriptor.signal(groups.wake)
+        marks = MarkSet(group: group)
+    }
+
+    private func retireGroup(_ handover: GroupHandover) {
+        emptyRetiring(groups.retiring.load(ordering: .acquiring))
+        handover.drop()
+    }
+
+    private func emptyRetiring(_ group: Int32) {
+        guard group >= 0 else { return }
+        for scope in [MarkScope.inode, .mount, .filesystem] {
+            _ = Fanotify.flush(group: group, scope: scope)
+        }
+        // Twice idle after the flush: the second time began after the last event could have been queued.
+        let before = groups.retiringIdle.load(ordering: .acquiring)
+        EventDescriptor.signal(groups.wake)
+        while groups.retiringIdle.load(ordering: .acquiring) < before &+ 2 { usleep(200) }
+        groups.retiring.store(-1, ordering: .releasing)
+        let settled = groups.retiringIdle.load(ordering: .acquiring)
+        // The thread may have read the number before it was taken away; it looks again after this round.
+        EventDescriptor.signal(groups.wake)
+        usleep(1000)
+        _ = settled
+        RawDescriptor.close(group)
+    }
+
+    private func makeState(
+        _ snapshot: Snapshot, _ bytes: UnsafeRawBufferPointer, _ filesystem: HostFilesystem, index: ObjectIndex
+    ) -> EnforcementState {
+        EnforcementState(
+            snapshot: snapshot, mapping: bytes, mounts: MountNames(filesystem.mounts), index: index,
+            interpreters: Interpreters.objects(), failures: failures, listsProcesses: snapshot.isAllowList(.process),
+            hasProcessRules: snapshot.hasRules(in: .process), cachesAllows: cachesAllows)
+    }
+
+    private func reindex(_ snapshot: Snapshot, _ bytes: UnsafeRawBufferPointer, _ filesystem: HostFilesystem) {
+        let (index, isComplete) = ObjectIndexer.index(plan.indexed, limit: Self.indexCapacity)
+        if !isComplete { plan.notes.insert(PlanNote(rule: .none, gap: .indexFull)) }
+        install(makeState(snapshot, bytes, filesystem, index: index))
+        board.set(.indexedObjects, UInt64(index.count))
+    }
+
+    private func install(_ new: EnforcementState) {
+        let next = UnsafeMutablePointer<EnforcementState>.allocate(capacity: 1)
+        next.initialize(to: new)
+        let old = cell.exchange(next) { usleep(50) }
+        state = next
+        guard let old else { return }
+        old.pointee.mounts.deallocate()
+        old.pointee.index.deallocate()
+        old.pointee.interpreters.deallocate()
+        UnsafeMutablePointer(mutating: old).deallocate()
+    }
+
+    private func notes() -> [PlanNote] {
+        var result = plan.notes
+        if !marks.refused.isEmpty { result.insert(PlanNote(rule: .none, gap: .markRefused)) }
+        return result.sorted { ($0.rule.rawValue, $0.gap.rawValue) < ($1.rule.rawValue, $1.gap.rawValue) }
+    }
+}
+
+/// Why a snapshot was not put in force. The one before stays.
+public enum FileEnforcerError: Error, CustomStringConvertible {
+    case snapshot(String)
+    case kernel(KernelError)
+
+    public var description: String {
+        switch self {
+        case .snapshot(let text): "snapshot refused: \(text)"
+        case .kernel(let error): "\(error)"
+        }
+    }
+}

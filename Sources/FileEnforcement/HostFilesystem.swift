@@ -1,0 +1,151 @@
+import Glibc
+import LinuxKernel
+
+/// The real filesystem, as the planner and the indexer see it. Used by the control thread only: opening a directory raises
+/// a permission event that the permission thread answers.
+public struct HostFilesystem: FilesystemView {
+    /// Filesystems whose inodes come and go, or whose marking could make the permission thread wait for itself.
+    private static let unmarkable: Set<String> = [
+        "proc", "sysfs", "cgroup", "cgroup2", "devpts", "securityfs", "debugfs", "tracefs", "bpf", "configfs", "mqueue",
+        "binfmt_misc", "autofs", "pstore", "efivarfs", "fusectl", "selinuxfs", "nsfs", "rpc_pipefs", "hugetlbfs",
+    ]
+
+    /// The host's mounts at the time of creation.
+    public let mounts: [MountEntry]
+
+    /// Reads the mounts of the process's own namespace.
+    public init() throws(KernelError) { mounts = try MountTable.read() }
+
+    public mutating func object(at path: [UInt8]) -> ViewedObject? {
+        guard let descriptor = Self.pin(path) else { return nil }
+        defer { RawDescriptor.close(descriptor) }
+        var status = ObjectStatus()
+        guard ObjectStatus.read(descriptor: descriptor, into: &status) == 0,
+            let canonical = Self.name(of: descriptor)
+        else { return nil }
+        return ViewedObject(device: status.device, canonicalPath: canonical, isDirectory: status.isDirectory)
+    }
+
+    public mutating func directories(under path: [UInt8], limit: Int) -> [[UInt8]]? {
+        var found: [[UInt8]] = []
+        let complete = DirectoryWalk.run(path, recursive: true) { entry in
+            if entry.isDirectory {
+                found.append(entry.path)
+                return found.count <= limit
+            }
+            return true
+        }
+        return complete ? found : nil
+    }
+
+    public mutating func superblocks() -> [Superblock] {
+        var result: [Superblock] = []
+        var seen: Set<UInt64> = []
+        for entry in mounts {
+            guard let descriptor = Self.pin(entry.mountPoint) else { continue }
+            defer { RawDescriptor.close(descriptor) }
+            var status = ObjectStatus()
+            // A later mount may cover this one: then the path leads to another superblock.
+            guard ObjectStatus.read(descriptor: descriptor, into: &status) == 0, status.mountID == entry.id,
+                seen.insert(status.device).inserted
+            else { continue }
+            let type = String(decoding: entry.type, as: UTF8.self)
+            result.append(
+                Superblock(
+                    device: status.device, mountPoint: entry.mountPoint, isMarkable: !Self.unmarkable.contains(type)))
+        }
+        return result
+    }
+
+    /// An O_PATH descriptor of what stands at a path; raises no permission event.
+    static func pin(_ path: [UInt8]) -> Int32? {
+        let descriptor = (path + [0]).withUnsafeBufferPointer { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { text -> Int32 in
+                guard let base = text.baseAddress else { return -1 }
+                return open(base, O_PATH | O_CLOEXEC)
+            }
+        }
+        return descriptor >= 0 ? descriptor : nil
+    }
+
+    /// The kernel's name for an open object.
+    static func name(of descriptor: Int32) -> [UInt8]? {
+        withUnsafeTemporaryAllocation(byteCount: 4200, alignment: 1) { buffer in
+            let length = PathName.ofDescriptor(descriptor, into: buffer)
+            return length > 0 && length < buffer.count ? [UInt8](buffer[0..<length]) : nil
+        }
+    }
+}
+
+/// A walk over a directory tree that stays on one superblock and follows no symlink.
+enum DirectoryWalk {
+    struct Entry {
+        var path: [UInt8]
+        var isDirectory: Bool
+        var status: ObjectStatus
+        /// Hash of the object's file handle.
+        var handle: UInt64
+    }
+
+    /// Calls `body` for the root and every regular file and directory below it, until it returns false.
+    ///
+    /// - Returns: false when `body` stopped the walk.
+    static func run(_ root: [UInt8], recursive: Bool, _ body: (Entry) -> Bool) -> Bool {
+        guard let descriptor = HostFilesystem.pin(root) else { return true }
+        var status = ObjectStatus()
+        let result = ObjectStatus.read(descriptor: descriptor, into: &status)
+        let handle = FileHandle.hash(ofDescriptor: descriptor)
+        RawDescriptor.close(descriptor)
+        guard result == 0 else { return true }
+        guard body(Entry(path: root, isDirectory: status.isDirectory, status: status, handle: handle)) else { return false }
+        guard status.isDirectory else { return true }
+        var pending = [root]
+        while let directory = pending.popLast() {
+            guard list(directory, device: status.device, recursive: recursive, pending: &pending, body) else { return false }
+        }
+        return true
+    }
+
+    private static func list(
+        _ directory: [UInt8], device: UInt64, recursive: Bool, pending: inout [[UInt8]], _ body: (Entry) -> Bool
+    ) -> Bool {
+        let opened = (directory + [0]).withUnsafeBufferPointer { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { text -> Int32 in
+                guard let base = text.baseAddress else { return -1 }
+                return open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+            }
+        }
+        guard opened >= 0, let stream = fdopendir(opened) else {
+            if opened >= 0 { RawDescriptor.close(opened) }
+            return true
+        }
+        defer { closedir(stream) }
+        let prefix = directory == [UInt8(ascii: "/")] ? directory : directory + [UInt8(ascii: "/")]
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+                tuple.withMemoryRebound(to: UInt8.self, capacity: 256) { Array(UnsafeBufferPointer(start: $0, count: strlen(tuple.withMemoryRebound(to: CChar.self, capacity: 256) { $0 }))) }
+            }
+            if name == [UInt8(ascii: ".")] || name == [UInt8(ascii: "."), UInt8(ascii: ".")] { continue }
+            let type = Int32(entry.pointee.d_type)
+            guard type == Int32(DT_REG) || type == Int32(DT_DIR) || type == Int32(DT_UNKNOWN) else { continue }
+            let pinned = (name + [0]).withUnsafeBufferPointer { bytes in
+                bytes.withMemoryRebound(to: CChar.self) { text -> Int32 in
+                    guard let base = text.baseAddress else { return -1 }
+                    return openat(opened, base, O_PATH | O_CLOEXEC | O_NOFOLLOW)
+                }
+            }
+            guard pinned >= 0 else { continue }
+            var status = ObjectStatus()
+            let result = ObjectStatus.read(descriptor: pinned, into: &status)
+            let handle = FileHandle.hash(ofDescriptor: pinned)
+            RawDescriptor.close(pinned)
+            guard result == 0, status.device == device, status.isDirectory || status.isRegularFile else { continue }
+            let path = prefix + name
+            guard body(Entry(path: path, isDirectory: status.isDirectory, status: status, handle: handle)) else {
+                return false
+            }
+            if recursive && status.isDirectory { pending.append(path) }
+        }
+        return true
+    }
+}

@@ -1,0 +1,141 @@
+import PolicyEngine
+
+/// A mark that the rules need. Equal marks are one mark.
+public struct PlannedMark: Sendable, Hashable {
+    /// What the mark hangs on.
+    public enum Scope: UInt8, Sendable, Hashable {
+        /// One object, whatever its name.
+        case inode
+        /// A directory and its children.
+        case directory
+        /// A whole superblock, in every mount namespace.
+        case filesystem
+    }
+    /// What the mark hangs on.
+    public var scope: Scope
+    /// A path to the object, directory, or any object of the superblock. Absolute, without a trailing slash except `/`.
+    public var path: [UInt8]
+    /// Opens are asked about.
+    public var opens: Bool
+    /// Executions are asked about.
+    public var executions: Bool
+    /// Opens of directories are asked about too.
+    public var directories: Bool
+
+    /// Creates a mark.
+    public init(scope: Scope, path: [UInt8], opens: Bool, executions: Bool, directories: Bool) {
+        self.scope = scope
+        self.path = path
+        self.opens = opens
+        self.executions = executions
+        self.directories = directories
+    }
+}
+
+/// Something that the plan cannot give a rule.
+public struct PlanNote: Sendable, Hashable {
+    /// The rule, or `.none` for the whole plan.
+    public var rule: RuleID
+    /// What is missing.
+    public var gap: Gap
+
+    /// What a plan can be short of. The texts are what `status` prints.
+    public enum Gap: UInt8, Sendable, Hashable, CaseIterable {
+        /// The named file or directory does not exist; the nearest existing directory is watched.
+        case absent
+        /// The subject lies on procfs, sysfs or another filesystem that cannot be marked reliably.
+        case unmarkable
+        /// More objects than the index holds: hard links and renames of the rest are known by path only.
+        case indexFull
+        /// `sh file` and `ld.so file` are not seen for this rule, only its execution.
+        case interpretersUnseen
+        /// The kernel refused a mark.
+        case markRefused
+
+        /// One line for people.
+        public var text: String {
+            switch self {
+            case .absent: "does not exist now; its nearest existing directory is watched"
+            case .unmarkable: "lies on a filesystem that cannot be marked (procfs, sysfs, …)"
+            case .indexFull: "too many objects to index: hard links and renamed files are known by path only"
+            case .interpretersUnseen: "only its execution is seen, not a file handed to an interpreter or loader"
+            case .markRefused: "the kernel refused a mark; see the metric mark-failures"
+            }
+        }
+    }
+
+    /// Creates a note.
+    public init(rule: RuleID, gap: Gap) {
+        self.rule = rule
+        self.gap = gap
+    }
+}
+
+/// Which marks a snapshot needs on this host.
+public struct MarkPlan: Sendable, Equatable {
+    /// The marks.
+    public var marks: Set<PlannedMark> = []
+    /// Directories in which a created, renamed or removed entry changes the plan.
+    public var watched: Set<[UInt8]> = []
+    /// Existing subjects whose objects are to be indexed: files, or directory trees.
+    public var indexed: [IndexedSubject] = []
+    /// Shortfalls.
+    public var notes: Set<PlanNote> = []
+
+    /// A subject whose objects get an entry in the object index.
+    public struct IndexedSubject: Sendable, Hashable {
+        /// Path of a file, or of a directory whose files are indexed.
+        public var path: [UInt8]
+        /// A directory: only its children, or everything below it; `nil` for a single object.
+        public var recursive: Bool?
+        /// The rule.
+        public var rule: RuleID
+    }
+
+    /// An empty plan.
+    public init() {}
+}
+
+/// What the planner has to know of the filesystem; a fake one in tests.
+public protocol FilesystemView {
+    /// The object at a path, symlinks followed; `nil` when it does not exist.
+    mutating func object(at path: [UInt8]) -> ViewedObject?
+    /// Every directory of a tree including its root, on the same superblock, or `nil` when there are more than `limit`.
+    mutating func directories(under path: [UInt8], limit: Int) -> [[UInt8]]?
+    /// The superblocks of the host's mounts: one mount point each.
+    mutating func superblocks() -> [Superblock]
+}
+
+/// What stands at a path.
+public struct ViewedObject: Sendable, Equatable {
+    /// Superblock.
+    public var device: UInt64
+    /// Path without symlinks.
+    public var canonicalPath: [UInt8]
+    /// It is a directory.
+    public var isDirectory: Bool
+
+    /// Creates an object.
+    public init(device: UInt64, canonicalPath: [UInt8], isDirectory: Bool) {
+        self.device = device
+        self.canonicalPath = canonicalPath
+        self.isDirectory = isDirectory
+    }
+}
+
+/// A mounted filesystem.
+public struct Superblock: Sendable, Equatable {
+    /// Its device number, as statx(2) gives it for its objects.
+    public var device: UInt64
+    /// Somewhere it is mounted and reachable.
+    public var mountPoint: [UInt8]
+    /// Whether permission marks on it are reliable and safe: not procfs, sysfs and the like.
+    public var isMarkable: Bool
+
+    /// Creates a superblock.
+    public init(device: UInt64, mountPoint: [UInt8], isMarkable: Bool) {
+        self.device = device
+        self.mountPoint = mountPoint
+        self.isMarkable = isMarkable
+    }
+}

@@ -1,0 +1,214 @@
+import LinuxKernel
+import PolicyEngine
+
+/// What happens to one permission event, and what the report about it says.
+struct PermissionDecision {
+    /// The answer to the kernel.
+    var allow: Bool
+    /// Block and audit are reported; allow is not.
+    var effect: Effect
+    var category: Category
+    var rule: RuleID
+    /// The rule was found under the name in `PermissionDecider.alias`, not under the event's own path.
+    var matchedByObject = false
+    /// The path was made in a mount that the host's namespace does not have.
+    var pathUntrusted = false
+    /// Set when a failure row decided.
+    var failure: FailureRow?
+    /// The object may be ignored until it is written: nothing but its name was asked for, and nothing was found.
+    var cacheable = false
+
+    static func passed(_ category: Category) -> PermissionDecision {
+        PermissionDecision(allow: true, effect: .allow, category: category, rule: .none)
+    }
+    static func failed(_ row: FailureRow, _ category: Category, _ failures: FailureTable) -> PermissionDecision {
+        let allow = failures.allows(row)
+        return PermissionDecision(
+            allow: allow, effect: allow ? .audit : .block, category: category, rule: .none, failure: row)
+    }
+}
+
+/// Decides permission events by the object behind the event's descriptor: its path in the host's view, and every path under
+/// which the object is known. Holds buffers only; allocated once.
+struct PermissionDecider {
+    private(set) var facts = PermissionFacts()
+    private let pathBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8192, alignment: 8)
+    private let nameBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16384, alignment: 8)
+    /// The event's path in the host's view.
+    private(set) var path = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// The other name that decided, if one did.
+    private(set) var alias = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Thread whose last exec was allowed, by thread id: tells an ELF interpreter from a loader run by hand where the
+    /// kernel's stack cannot be read.
+    private var lastExec: (thread: Int32, allowed: Bool) = (0, false)
+
+    func deallocate() {
+        pathBuffer.deallocate()
+        nameBuffer.deallocate()
+        facts.deallocate()
+    }
+
+    /// Decides one event. `descriptor` stays open and owned by the caller.
+    mutating func decide(
+        descriptor: Int32, thread: Int32, isExec: Bool, state: UnsafePointer<EnforcementState>
+    ) -> PermissionDecision {
+        let category: Category = isExec ? .process : .file
+        let failures = state.pointee.failures
+        facts.begin(thread: thread, isExec: isExec)
+        alias = UnsafeRawBufferPointer(start: nil, count: 0)
+        path = alias
+        let length = PathName.ofDescriptor(descriptor, into: pathBuffer)
+        guard facts.identify(descriptor) == 0 else { return .failed(.identityUnavailable, category, failures) }
+        guard length > 0, length < pathBuffer.count else {
+            if let known = knownName(descriptor, state) { return judgeAlias(known, category, state) ?? .passed(category) }
+            return .failed(length > 0 || length == -36 ? .pathTooLong : .pathUnavailable, category, failures)
+        }
+        var end = length
+        let raw = UnsafeRawBufferPointer(rebasing: pathBuffer[0..<length])
+        if facts.object.nlink == 0 { end = DeletedSuffix.strippedLength(raw) }
+        path = UnsafeRawBufferPointer(rebasing: pathBuffer[0..<end])
+        let asSeen = path
+        var pathUntrusted = false
+        switch name(path, state) {
+        case .canonical: break
+        case .translated(let count): path = UnsafeRawBufferPointer(rebasing: nameBuffer[0..<count])
+        case .unknown:
+            pathUntrusted = true
+            // A name nobody can vouch for never satisfies an allow-list.
+            if state.pointee.snapshot.isAllowList(category) {
+                var decision = PermissionDecision.failed(.mountUnknown, category, failures)
+                decision.pathUntrusted = true
+                return decision
+            }
+        }
+        var decision = judge(path, category, state)
+        decision.pathUntrusted = pathUntrusted
+        if decision.failure != nil || !decision.allow { return finish(decision, isExec) }
+        if asSeen.baseAddress != path.baseAddress {
+            decision = stricter(decision, judge(asSeen, category, state), alias: asSeen)
+        }
+        if let known = knownName(descriptor, state), let other = judgeAlias(known, category, state) {
+            decision = stricter(decision, other, alias: known)
+        }
+        if !isExec, decision.allow, state.pointee.hasProcessRules { judgeInterpreted(state, &decision) }
+        return finish(decision, isExec)
+    }
+
+    private mutating func finish(_ decision: PermissionDecision, _ isExec: Bool) -> PermissionDecision {
+        if isExec { lastExec = (facts.thread, decision.allow) }
+        return decision
+    }
+
+    /// A rule found by another name of the object counts when it is a rule, not a default, and is stricter.
+    private mutating func stricter(
+        _ first: PermissionDecision, _ second: PermissionDecision, alias name: UnsafeRawBufferPointer
+    ) -> PermissionDecision {
+        guard second.rule != .none, second.rule != .defaultPosture, second.effect.rawValue > first.effect.rawValue else {
+            var result = first
+            result.cacheable = first.cacheable && second.cacheable
+            return result
+        }
+        alias = name
+        var result = second
+        result.matchedByObject = true
+        result.pathUntrusted = first.pathUntrusted
+        result.cacheable = false
+        return result
+    }
+
+    private mutating func judgeAlias(
+        _ known: UnsafeRawBufferPointer, _ category: Category, _ state: UnsafePointer<EnforcementState>
+    ) -> PermissionDecision? {
+        var decision = judge(known, category, state)
+        guard decision.rule != .none, decision.rule != .defaultPosture else { return nil }
+        if path.count == 0 {
+            alias = known
+            decision.matchedByObject = true
+        }
+        return decision
+    }
+
+    /// Asks the engine, finding out facts as it wants them.
+    private mutating func judge(
+        _ name: UnsafeRawBufferPointer, _ category: Category, _ state: UnsafePointer<EnforcementState>
+    ) -> PermissionDecision {
+        var operation = ObjectOperation(category: category, path: name)
+        // Each round names a new fact, and there are as many as bits in a FactSet.
+        for round in 0..<8 {
+            let verdict = state.pointee.snapshot.verdict(for: operation)
+            if verdict.missing.isEmpty {
+                if category == .process, verdict.rule == .defaultPosture, facts.isExec, isElfInterpreter(state) {
+                    return .passed(category)
+                }
+                return PermissionDecision(
+                    allow: verdict.effect != .block, effect: verdict.effect, category: category, rule: verdict.rule,
+                    cacheable: round == 0 && verdict.effect == .allow)
+            }
+            guard facts.supply(verdict.missing, to: &operation, state: state.pointee) else { break }
+        }
+        return .failed(.factUnavailable, category, state.pointee.failures)
+    }
+
+    /// A known interpreter or loader that opens a file named by a process rule runs it: `sh script`, `ld.so program`. Only
+    /// rules count here, not the default posture: an interpreter also opens files that it does not run.
+    private mutating func judgeInterpreted(
+        _ state: UnsafePointer<EnforcementState>, _ decision: inout PermissionDecision
+    ) {
+        let quick = state.pointee.snapshot.verdict(for: ObjectOperation(category: .process, path: path))
+        if quick.missing.isEmpty && (quick.effect == .allow || quick.rule == .defaultPosture) { return }
+        // The next opener may be an interpreter, so this object must be asked about again.
+        decision.cacheable = false
+        var opener = ObjectStatus()
+        guard ProcFS.executableObject(of: facts.thread, into: &opener) == 0,
+            state.pointee.interpreters.find(opener.device, opener.inode) != nil
+        else { return }
+        let run = judge(path, .process, state)
+        if run.rule != .defaultPosture, run.effect != .allow || run.failure != nil { decision = run }
+    }
+
+    /// In an allow-list of programs, the loader that the kernel itself opens for a listed program needs no entry of its
+    /// own; the same loader run by hand does. The waiting thread's kernel stack tells the two apart.
+    private func isElfInterpreter(_ state: UnsafePointer<EnforcementState>) -> Bool {
+        guard state.pointee.listsProcesses,
+            state.pointee.interpreters.find(facts.object.device, facts.object.inode) == 1
+        else { return false }
+        switch ProcFS.kernelStackContains("load_elf_binary", of: facts.thread) {
+        case true?: return true
+        case false?: return false
+        case nil: return lastExec.thread == facts.thread && lastExec.allowed
+        }
+    }
+
+    @inline(__always)
+    private func name(_ path: UnsafeRawBufferPointer, _ state: UnsafePointer<EnforcementState>) -> MountNames.Name {
+        if let name = state.pointee.mounts.name(of: path, mountID: facts.object.mountID, into: nameBuffer) { return name }
+        guard let entry = ForeignMount.find(facts.object.mountID, of: facts.thread) else { return .unknown }
+        return state.pointee.mounts.name(of: path, foreign: entry, into: nameBuffer)
+    }
+
+    /// Another path under which the object was known when its rules were loaded.
+    @inline(__always)
+    private func knownName(
+        _ descriptor: Int32, _ state: UnsafePointer<EnforcementState>
+    ) -> UnsafeRawBufferPointer? {
+        guard let entry = state.pointee.index.find(device: facts.object.device, inode: facts.object.inode) else {
+            return nil
+        }
+        if entry.path.count == path.count, let a = entry.path.baseAddress, let b = path.baseAddress,
+            Self.equal(a, b, path.count)
+        {
+            return nil
+        }
+        return FileHandle.hash(ofDescriptor: descriptor) == entry.handle ? entry.path : nil
+    }
+
+    @inline(__always)
+    private static func equal(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int) -> Bool {
+        var i = 0
+        while i < count {
+            if a.load(fromByteOffset: i, as: UInt8.self) != b.load(fromByteOffset: i, as: UInt8.self) { return false }
+            i &+= 1
+        }
+        return true
+    }
+}

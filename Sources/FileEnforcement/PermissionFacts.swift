@@ -1,0 +1,209 @@
+import LinuxKernel
+import PolicyEngine
+
+/// What is known of one event, found out only as far as the rules ask for it. One value, reused for every event; its
+/// buffers are allocated once.
+struct PermissionFacts {
+    /// The thread that waits for the verdict.
+    private(set) var thread: Int32 = 0
+    /// The event is an exec, so the arguments are those of the program to come.
+    private(set) var isExec = false
+    private(set) var object = ObjectStatus()
+
+    private(set) var status = ProcessStatus()
+    private var hasStatus = false
+    private(set) var stat = ProcessStat()
+    private var hasStat = false
+    private(set) var systemCall = SystemCallState.unavailable(errno: 0)
+    private var hasSystemCall = false
+    private(set) var openFlags: UInt64 = 0
+
+    private let executableBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8192, alignment: 8)
+    private var executableLength = -1
+    private let parentBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8192, alignment: 8)
+    private var parentLength = -1
+    private let translation = UnsafeMutableRawBufferPointer.allocate(byteCount: 16384, alignment: 8)
+    private let argumentBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16384, alignment: 8)
+    private var argumentLength = -1
+
+    func deallocate() {
+        executableBuffer.deallocate()
+        parentBuffer.deallocate()
+        translation.deallocate()
+        argumentBuffer.deallocate()
+    }
+
+    /// Forgets the last event.
+    @inline(__always)
+    mutating func begin(thread: Int32, isExec: Bool) {
+        self.thread = thread
+        self.isExec = isExec
+        hasStatus = false
+        hasStat = false
+        hasSystemCall = false
+        openFlags = 0
+        executableLength = -1
+        parentLength = -1
+        argumentLength = -1
+    }
+
+    /// Reads the object's identity from the event's descriptor; 0 or a negative errno.
+    @inline(__always)
+    mutating func identify(_ descriptor: Int32) -> Int32 { ObjectStatus.read(descriptor: descriptor, into: &object) }
+
+    /// Fills in what the engine asked for.
+    ///
+    /// - Returns: false when a fact could not be read; the failure table decides then.
+    mutating func supply(_ missing: FactSet, to operation: inout ObjectOperation, state: EnforcementState) -> Bool {
+        if missing.contains(.source) {
+            let isProcess = operation.category == .process
+            guard let source = isProcess ? parentExecutable(state) : executable(state) else { return false }
+            operation.source = source
+            operation.known.insert(.source)
+        }
+        if missing.contains(.write) {
+            operation.isWrite = hasWriteIntent()
+            operation.known.insert(.write)
+        }
+        if missing.contains(.ownership) {
+            guard readStatus() else { return false }
+            operation.isOwner = status.uid.fileSystem == object.uid
+            operation.known.insert(.ownership)
+        }
+        if missing.contains(.terminal) {
+            guard readStat() else { return false }
+            operation.hasTerminal = stat.ttyNumber != 0
+            operation.known.insert(.terminal)
+        }
+        if missing.contains(.arguments) {
+            guard let arguments = isExec ? executedArguments() : callerArguments() else { return false }
+            operation.arguments = arguments
+            operation.known.insert(.arguments)
+        }
+        if missing.contains(.process) {
+            guard readStatus() else { return false }
+            operation.pid = status.tgid
+            operation.enteredWorkload = false
+            operation.known.insert(.process)
+        }
+        return true
+    }
+
+    /// The caller's thread group id, or 0 when it has gone.
+    mutating func processID() -> Int32 { readStatus() ? status.tgid : 0 }
+
+    /// Path of the caller's executable, in the host's view.
+    mutating func executable(_ state: EnforcementState) -> UnsafeRawBufferPointer? {
+        if executableLength < 0 {
+            executableLength = Self.resolve(thread, into: executableBuffer, scratch: translation, state: state)
+        }
+        return executableLength > 0 ? UnsafeRawBufferPointer(rebasing: executableBuffer[0..<executableLength]) : nil
+    }
+
+    /// Path of the executable of the caller's parent, in the host's view.
+    mutating func parentExecutable(_ state: EnforcementState) -> UnsafeRawBufferPointer? {
+        if parentLength < 0 {
+            guard readStatus(), status.ppid > 0 else { return nil }
+            parentLength = Self.resolve(status.ppid, into: parentBuffer, scratch: translation, state: state)
+        }
+        return parentLength > 0 ? UnsafeRawBufferPointer(rebasing: parentBuffer[0..<parentLength]) : nil
+    }
+
+    /// Whether the open asks for more than reading. The waiting thread's registers tell; what they do not tell (openat2,
+    /// io_uring, an unreadable or unknown call) counts as writing.
+    mutating func hasWriteIntent() -> Bool {
+        readSystemCall()
+        let intent = OpenIntent.of(systemCall, tid: thread)
+        openFlags = intent.flags
+        return intent.access != .read
+    }
+
+    /// The waiting thread's system call, read at most once an event.
+    mutating func readSystemCall() {
+        guard !hasSystemCall else { return }
+        systemCall = ProcFS.waitingSystemCall(of: thread)
+        hasSystemCall = true
+    }
+
+    /// argv of the program being executed, NUL-terminated strings one after the other.
+    ///
+    /// It is read from the caller's memory before the kernel copies it, so another thread of the caller may still change it:
+    /// argument rules are advisory here, and `status` says so.
+    mutating func executedArguments() -> UnsafeRawBufferPointer? {
+        if argumentLength < 0 {
+            readSystemCall()
+            argumentLength = ExecArguments.read(systemCall, tid: thread, into: argumentBuffer)
+        }
+        return argumentLength >= 0 ? UnsafeRawBufferPointer(rebasing: argumentBuffer[0..<argumentLength]) : nil
+    }
+
+    /// argv of the calling process as it was started.
+    mutating func callerArguments() -> UnsafeRawBufferPointer? {
+        if argumentLength < 0 { argumentLength = ProcFS.commandLine(of: thread, into: argumentBuffer) }
+        return argumentLength >= 0 ? UnsafeRawBufferPointer(rebasing: argumentBuffer[0..<argumentLength]) : nil
+    }
+
+    /// Terminal, session and start time of the waiting thread, read at most once an event.
+    mutating func readStat() -> Bool {
+        if !hasStat { hasStat = ProcFS.stat(of: thread, into: &stat) == 0 }
+        return hasStat
+    }
+
+    /// Identity, credentials and parent of the waiting thread, read at most once an event.
+    mutating func readStatus() -> Bool {
+        if !hasStatus { hasStatus = ProcFS.status(of: thread, into: &status) == 0 }
+        return hasStatus
+    }
+
+    /// Reads `/proc/<pid>/exe`, takes the kernel's ` (deleted)` mark off, and gives the host's name for the object when the
+    /// process saw it through another mount.
+    private static func resolve(
+        _ pid: Int32, into buffer: UnsafeMutableRawBufferPointer, scratch: UnsafeMutableRawBufferPointer,
+        state: EnforcementState
+    ) -> Int {
+        let length = ProcFS.executable(of: pid, into: buffer)
+        guard length > 0 else { return 0 }
+        var object = ObjectStatus()
+        guard ProcFS.executableObject(of: pid, into: &object) == 0 else { return length }
+        var end = length
+        if object.nlink == 0 { end = DeletedSuffix.strippedLength(UnsafeRawBufferPointer(rebasing: buffer[0..<length])) }
+        let path = UnsafeRawBufferPointer(rebasing: buffer[0..<end])
+        switch state.mounts.name(of: path, mountID: object.mountID, into: scratch) {
+        case .canonical?: return end
+        case .translated(let translated)?:
+            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: scratch[0..<translated]))
+            return translated
+        case .unknown?: return end
+        case nil:
+            guard let entry = ForeignMount.find(object.mountID, of: pid) else { return end }
+            if case .translated(let translated) = state.mounts.name(of: path, foreign: entry, into: scratch) {
+                buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: scratch[0..<translated]))
+                return translated
+            }
+            return end
+        }
+    }
+}
+
+/// The mark that the kernel puts behind the path of an unlinked object.
+enum DeletedSuffix {
+    /// Length of the path without ` (deleted)`. Only to be asked for an object without links: a live file may have such a
+    /// name.
+    static func strippedLength(_ path: UnsafeRawBufferPointer) -> Int {
+        let suffix: StaticString = " (deleted)"
+        guard path.count > suffix.utf8CodeUnitCount else { return path.count }
+        let start = path.count - suffix.utf8CodeUnitCount
+        for i in 0..<suffix.utf8CodeUnitCount where path[start + i] != suffix.utf8Start[i] { return path.count }
+        return start
+    }
+}
+
+/// A mount of another namespace, described by the mountinfo of a process in it.
+enum ForeignMount {
+    /// The mountinfo line of `mountID` as the process sees it. Slow: reads and parses a file; only for the rare event whose
+    /// mount is not one of the host's.
+    static func find(_ mountID: UInt64, of pid: Int32) -> MountEntry? {
+        guard let entries = try? MountTable.read(of: pid) else { return nil }
+        return entries.first { $0.id == mountID }
+    }
+}

@@ -1,0 +1,178 @@
+import CLinux
+
+/// A child process that this process started: reaped by `wait` or `poll`; not killed when its owner goes.
+public struct ChildProcess: ~Copyable, Sendable {
+    /// The process id. Not reused until the child is reaped.
+    public let pid: Int32
+    /// The pidfd, readable when the child ends; -1 before Linux 5.3. Owned by this value.
+    public let pidDescriptor: Int32
+
+    init(pid: Int32, pidDescriptor: Int32) {
+        self.pid = pid
+        self.pidDescriptor = pidDescriptor
+    }
+
+    deinit { if pidDescriptor >= 0 { _ = pc_close(pidDescriptor) } }
+
+    /// Waits for the end and reaps.
+    public borrowing func wait() throws(KernelError) -> ProcessEnd {
+        var raw = pc_exit()
+        try KernelError.check("waitid", pc_wait(0, pid, 1, &raw))
+        return ProcessEnd(raw)
+    }
+
+    /// Reaps if it has ended; nil while it runs.
+    public borrowing func poll() throws(KernelError) -> ProcessEnd? {
+        var raw = pc_exit()
+        let result = try KernelError.check("waitid", pc_wait(0, pid, 0, &raw))
+        return result == 0 ? nil : ProcessEnd(raw)
+    }
+
+    /// Sends a signal.
+    public borrowing func signal(_ number: Int32) throws(KernelError) {
+        if pidDescriptor >= 0 {
+            try KernelError.check("pidfd_send_signal", pc_pidfd_send_signal(pidDescriptor, number))
+        } else {
+            // Safe by number too: a child that was not reaped keeps it.
+            try KernelError.check("kill", pc_kill(pid, number))
+        }
+    }
+}
+
+/// How a process ended.
+public enum ProcessEnd: Equatable, Sendable {
+    /// exit(3) with this status.
+    case exited(Int32)
+    /// Ended by this signal.
+    case killed(Int32)
+
+    init(_ raw: pc_exit) { self = raw.code == 1 ? .exited(raw.status) : .killed(raw.status) }
+}
+
+/// Starting programs with changed credentials and passed descriptors.
+public enum ProcessLauncher {
+    /// What the child does between clone and exec.
+    public struct Settings: Sendable {
+        /// Real, effective and saved user id; groups are emptied too. Needs `gid`.
+        public var uid: UInt32?
+        /// Real, effective and saved group id. Needs `uid`.
+        public var gid: UInt32?
+        /// What stays permitted, effective, inheritable and ambient after exec, also for uid 0 (SECBIT_NOROOT is
+        /// locked); nil leaves exec's usual rules alone.
+        public var keepCapabilities: CapabilitySet?
+        /// What stays in the bounding set; nil for no change.
+        public var boundingSet: CapabilitySet?
+        /// no_new_privs.
+        public var noNewPrivileges = false
+        /// Sent to the child when the *thread* that spawned it ends.
+        public var deathSignal: Int32?
+        /// setsid(2).
+        public var newSession = false
+
+        /// No change.
+        public init() {}
+    }
+
+    /// One passed descriptor.
+    public struct PassedDescriptor: Sendable {
+        /// The number here.
+        public var parent: Int32
+        /// The number in the child.
+        public var child: Int32
+        /// `parent` becomes `child`.
+        public init(parent: Int32, child: Int32) {
+            self.parent = parent
+            self.child = child
+        }
+    }
+
+    /// Starts `executable` and returns when it has been executed. Descriptors 0 to 2 are inherited unless mapped, the
+    /// mapped ones (at most 32) get their numbers, all others are closed. Signal dispositions and mask are reset.
+    /// Throws the step that failed; no child is left then.
+    public static func spawn(
+        executable: String = "/proc/self/exe", arguments: [String], environment: [String] = [],
+        descriptorMap: [PassedDescriptor] = [], settings: Settings = Settings()
+    ) throws(KernelError) -> ChildProcess {
+        guard (settings.uid == nil) == (settings.gid == nil) else { throw KernelError("spawn", errno: 22) }
+        let argumentBlock = CStringArray(arguments)
+        let environmentBlock = CStringArray(environment)
+        let program = CStringArray([executable])
+        guard let path = program.pointers.first, let path else { throw KernelError("spawn", errno: 22) }
+        let sources = descriptorMap.map(\.parent)
+        let targets = descriptorMap.map(\.child)
+        var pid: Int32 = 0
+        var pidDescriptor: Int32 = -1
+        var step: Int32 = 0
+        let result = withExtendedLifetime((argumentBlock, environmentBlock, program)) { () -> Int32 in
+            argumentBlock.pointers.withUnsafeBufferPointer { argv in
+                environmentBlock.pointers.withUnsafeBufferPointer { envp in
+                    sources.withUnsafeBufferPointer { source in
+                        targets.withUnsafeBufferPointer { target in
+                            guard let argv = argv.baseAddress, let envp = envp.baseAddress else { return -22 }
+                            // An empty array may have no address; the count of 0 keeps the pointer from being read.
+                            var none: Int32 = 0
+                            return withUnsafePointer(to: &none) { none in
+                                var request = pc_spawn(
+                                    path: path, arguments: argv, environment: envp, source: source.baseAddress ?? none,
+                                    target: target.baseAddress ?? none, descriptor_count: UInt32(source.count),
+                                    flags: flags(of: settings), uid: settings.uid ?? 0, gid: settings.gid ?? 0,
+                                    capabilities: settings.keepCapabilities?.rawValue ?? 0,
+                                    bounding: settings.boundingSet?.rawValue ?? 0,
+                                    death_signal: settings.deathSignal ?? 0)
+                                return pc_spawn(&request, &pid, &pidDescriptor, &step)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        guard result == 0 else { throw KernelError(name(ofStep: step), errno: -result) }
+        if pidDescriptor < 0 { pidDescriptor = Swift.max(-1, pc_pidfd_open(pid, 0)) }
+        return ChildProcess(pid: pid, pidDescriptor: pidDescriptor)
+    }
+
+    private static func flags(of settings: Settings) -> UInt32 {
+        var flags = 0
+        if settings.uid != nil { flags |= PC_SPAWN_SET_IDS }
+        if settings.keepCapabilities != nil { flags |= PC_SPAWN_SET_CAPABILITIES }
+        if settings.boundingSet != nil { flags |= PC_SPAWN_SET_BOUNDING }
+        if settings.noNewPrivileges { flags |= PC_SPAWN_NO_NEW_PRIVILEGES }
+        if settings.newSession { flags |= PC_SPAWN_NEW_SESSION }
+        return UInt32(flags)
+    }
+
+    private static func name(ofStep step: Int32) -> StaticString {
+        switch pc_spawn_step(rawValue: UInt32(step)) {
+        case PC_STEP_SESSION: "setsid"
+        case PC_STEP_BOUNDING: "prctl(PR_CAPBSET_DROP)"
+        case PC_STEP_GROUPS: "setgroups"
+        case PC_STEP_IDS: "setresuid"
+        case PC_STEP_CAPABILITIES: "capset"
+        case PC_STEP_AMBIENT: "prctl(PR_CAP_AMBIENT_RAISE)"
+        case PC_STEP_DEATH_SIGNAL: "prctl(PR_SET_PDEATHSIG)"
+        case PC_STEP_NO_NEW_PRIVILEGES: "prctl(PR_SET_NO_NEW_PRIVS)"
+        case PC_STEP_DESCRIPTORS: "dup3"
+        case PC_STEP_EXEC: "execve"
+        default: "clone"
+        }
+    }
+}
+
+/// A null-terminated array of C strings that lives as long as this object.
+private final class CStringArray {
+    let pointers: [UnsafeMutablePointer<CChar>?]
+
+    init(_ strings: [String]) {
+        pointers =
+            strings.map { string in
+                let bytes = string.utf8CString
+                let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
+                bytes.withUnsafeBufferPointer { source in
+                    if let base = source.baseAddress { copy.initialize(from: base, count: source.count) }
+                }
+                return copy
+            } + [nil]
+    }
+
+    deinit { for pointer in pointers { pointer?.deallocate() } }
+}

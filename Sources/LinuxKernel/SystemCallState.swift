@@ -1,0 +1,33 @@
+/// What a thread is doing according to /proc/<tid>/syscall.
+public enum SystemCallState: Sendable {
+    /// Blocked in a system call; the arguments are the registers, unchangeable while it is blocked.
+    case blocked(number: Int64, arguments: InlineArray<6, UInt64>)
+    /// Blocked outside a system call (a page fault).
+    case outsideCall
+    /// On a CPU.
+    case running
+    /// The file could not be read.
+    case unavailable(errno: Int32)
+
+    /// Parses the line; `unavailable` with EPROTO for anything unexpected.
+    init(_ line: UnsafeRawBufferPointer) {
+        var rest = line
+        self = .unavailable(errno: 71)
+        guard let first = ByteText.nextField(&rest) else { return }
+        if ByteText.suffix(of: first, after: "running")?.isEmpty == true {
+            self = .running
+            return
+        }
+        guard let number = ByteText.signed(first) else { return }
+        guard number >= 0 else {
+            self = .outsideCall
+            return
+        }
+        var arguments = InlineArray<6, UInt64>(repeating: 0)
+        for index in arguments.indices {
+            guard let field = ByteText.nextField(&rest), let value = ByteText.hexadecimal(field) else { return }
+            arguments[index] = value
+        }
+        self = .blocked(number: number, arguments: arguments)
+    }
+}
