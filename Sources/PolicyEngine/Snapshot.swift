@@ -10,6 +10,7 @@ public enum SnapshotError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A reference of this section leads out of bounds.
     case badReference(String)
 
+    /// One line for people.
     public var description: String {
         switch self {
         case .tooShort: "too short"
@@ -109,7 +110,9 @@ public struct Snapshot: @unchecked Sendable {
         subjectCount = count(.subjects)
         guard cellCount > 0, cellCount & (cellCount - 1) == 0 else { throw .badReference("cells") }
         for category in 0..<6 where postures >> UInt64(8 * category) & 0xFF > 2 { throw .badReference("postures") }
-        guard presetStart <= ruleRefCount, presetCount <= ruleRefCount - presetStart else { throw .badReference("presets") }
+        guard presetStart <= ruleRefCount, presetCount <= ruleRefCount - presetStart else {
+            throw .badReference("presets")
+        }
         try checkRules(argumentCount: count(.arguments))
         try checkNodes(sourcedCount: count(.sourcedRefs))
         try checkCells()
@@ -148,7 +151,8 @@ public struct Snapshot: @unchecked Sendable {
                 Int(Self.word(rule, 4)) <= argumentCount - Int(Self.word(rule, 3)), Self.word(rule, 6) < 6
             else { throw .badReference("rules") }
         }
-        for index in 0..<argumentCount where !checkText(Self.word(arguments, index * 2), Self.word(arguments, index * 2 + 1)) {
+        for index in 0..<argumentCount
+        where !checkText(Self.word(arguments, index * 2), Self.word(arguments, index * 2 + 1)) {
             throw .badReference("arguments")
         }
         for index in 0..<subjectCount {
@@ -166,7 +170,9 @@ public struct Snapshot: @unchecked Sendable {
             guard enforce == SnapshotLayout.noRule || Int(enforce) < ruleCount else { throw .badReference("nodes") }
             for (field, limit) in [(1, sourcedCount), (3, ruleRefCount), (5, sourcedCount)] {
                 let start = Int(Self.word(node, field))
-                guard start <= limit, Int(Self.word(node, field + 1)) <= limit - start else { throw .badReference("nodes") }
+                guard start <= limit, Int(Self.word(node, field + 1)) <= limit - start else {
+                    throw .badReference("nodes")
+                }
             }
         }
         for index in 0..<sourcedCount where Int(Self.word(sourcedRefs, index * 2 + 1)) >= ruleCount {
@@ -209,7 +215,8 @@ public struct Snapshot: @unchecked Sendable {
             let pattern = patterns + index * 24
             let start = Int(Self.word(pattern, 1))
             let count = Int(Self.word(pattern, 2))
-            guard Int(Self.word(pattern, 0)) < ruleCount, start <= programCount, count > 0, count <= programCount - start,
+            guard Int(Self.word(pattern, 0)) < ruleCount, start <= programCount, count > 0,
+                count <= programCount - start,
                 count <= SnapshotLayout.maxProgram
             else { throw .badReference("patterns") }
             for at in 0..<count {

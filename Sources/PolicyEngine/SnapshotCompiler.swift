@@ -65,6 +65,7 @@ public struct CompilationError: Error, Equatable, Sendable, CustomStringConverti
     /// What is wrong.
     public var message: String
 
+    /// `file:line:column: message`.
     public var description: String { "\(position): \(message)" }
 }
 

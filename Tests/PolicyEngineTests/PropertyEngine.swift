@@ -6,7 +6,7 @@ final class PropertyEngine {
     private let memory: UnsafeMutableRawBufferPointer
     private let snapshot: Snapshot
     private let lines: [RuleID: Int]
-    let rules: [RuleDescription]
+    private let rules: [RuleDescription]
 
     /// Compiles the set and opens the snapshot.
     init(_ set: PropertySet) throws {
@@ -46,17 +46,54 @@ final class PropertyEngine {
         return (ReferenceVerdict(effect: effect, reason: reason), raw.missing)
     }
 
+    /// What is wrong with the descriptions of the set's rules: each rule has one, with its policy and attributes.
+    func wrongDescription(of set: PropertySet) -> String? {
+        var described = Dictionary(grouping: rules, by: \.position.line)
+        func check(
+            _ policy: Policy, _ category: PolicyEngine.Category?, _ attributes: RuleAttributes,
+            _ position: SourcePosition, _ sources: [String]
+        ) -> String? {
+            let found = described.removeValue(forKey: position.line) ?? []
+            guard found.count == 1, let rule = found.first else { return "\(found.count) descriptions of \(position)" }
+            let isRight =
+                rule.policyName == policy.name && rule.policyNamespace == policy.namespace
+                && rule.policyKind == policy.kind && rule.category == category ?? rule.category
+                && rule.attributes == attributes && rule.position == position && rule.sources == sources
+            return isRight ? nil : "\(rule)"
+        }
+        for policy in set.policies {
+            let problems =
+                policy.process.map { check(policy, .process, $0.attributes, $0.position, $0.sources) }
+                + policy.file.map { check(policy, .file, $0.attributes, $0.position, $0.sources) }
+                + policy.protocols.map { check(policy, .networkProtocol, $0.attributes, $0.position, $0.sources) }
+                + policy.dns.map { check(policy, .dns, $0.attributes, $0.position, $0.sources) }
+                + policy.capabilities.map { check(policy, .capability, $0.attributes, $0.position, $0.sources) }
+                + policy.syscalls.map {
+                    check(policy, .syscall, $0.attributes, $0.position, $0.sources.map(\.path))
+                }
+                + policy.presets.map { preset in
+                    var attributes = preset.attributes
+                    if attributes.action == .allow { attributes.action = .block }
+                    return check(policy, nil, attributes, preset.position, [])
+                }
+            if let problem = problems.compactMap({ $0 }).first { return problem }
+        }
+        return described.isEmpty ? nil : "descriptions of no rule: \(described.keys.sorted())"
+    }
+
     static let allFacts: FactSet = [.source, .write, .ownership, .terminal, .arguments, .process]
 
     private func rawVerdict(_ operation: ReferenceOperation, _ known: FactSet) -> Verdict {
-        operation.source.withUnsafeBytes { source in
+        operation.source.withUnsafeBytes { bytes in
+            let source = known.contains(.source) ? bytes : nil
             switch operation.kind {
             case .process, .file:
-                return objectVerdict(operation, source, known)
+                return objectVerdict(operation, bytes, known)
             case .networkProtocol:
                 return snapshot.protocolVerdict(
                     type: operation.socketType, protocolNumber: operation.protocolNumber,
-                    isInternet: operation.isInternet, source: source, hasTerminal: operation.hasTerminal)
+                    isInternet: operation.isInternet, source: source,
+                    hasTerminal: known.contains(.terminal) ? operation.hasTerminal : nil)
             case .dns:
                 return Array(operation.name.utf8).withUnsafeBytes {
                     snapshot.dnsVerdict(name: $0, source: source)
@@ -77,25 +114,18 @@ final class PropertyEngine {
     private func objectVerdict(
         _ operation: ReferenceOperation, _ source: UnsafeRawBufferPointer, _ known: FactSet
     ) -> Verdict {
-        // The arguments one after another, with room for buffers into them.
-        let ends = operation.arguments.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1.count) }
-        return operation.arguments.flatMap { $0 }.withUnsafeBytes { flat in
-            let arguments = operation.arguments.indices.map {
-                UnsafeRawBufferPointer(rebasing: flat[ends[$0]..<ends[$0 + 1]])
-            }
-            return arguments.withUnsafeBufferPointer { list in
-                operation.path.withUnsafeBytes { path in
-                    var object = ObjectOperation(category: operation.kind == .process ? .process : .file, path: path)
-                    object.known = known
-                    object.source = source
-                    object.isWrite = operation.isWrite
-                    object.isOwner = operation.isOwner
-                    object.hasTerminal = operation.hasTerminal
-                    object.enteredWorkload = operation.enteredWorkload
-                    object.pid = operation.pid
-                    object.arguments = list
-                    return snapshot.verdict(for: object)
-                }
+        Array(operation.arguments.map { $0 + [0] }.joined()).withUnsafeBytes { arguments in
+            operation.path.withUnsafeBytes { path in
+                var object = ObjectOperation(category: operation.kind == .process ? .process : .file, path: path)
+                object.known = known
+                object.source = source
+                object.isWrite = operation.isWrite
+                object.isOwner = operation.isOwner
+                object.hasTerminal = operation.hasTerminal
+                object.enteredWorkload = operation.enteredWorkload
+                object.pid = operation.pid
+                object.arguments = arguments
+                return snapshot.verdict(for: object)
             }
         }
     }

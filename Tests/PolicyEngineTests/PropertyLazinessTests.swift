@@ -3,7 +3,7 @@ import PolicyModel
 import Testing
 
 /// Facts cost system calls, so the engine asks for them. Asking must neither change a verdict nor be skipped when the
-/// answer matters.
+/// answer matters, in every category.
 @Suite struct PropertyLazinessTests {
     private static let facts: [FactSet] = [.source, .write, .ownership, .terminal, .arguments, .process]
     private static let setsPerShard = 40
@@ -20,7 +20,6 @@ import Testing
             let matcher = ReferenceMatcher(policies: set.policies, postures: set.postures)
             for number in 0..<Self.operationsPerSet {
                 let operation = set.operation(&random)
-                guard operation.kind == .process || operation.kind == .file else { continue }
                 let found =
                     Self.revealingOneByOne(operation, engine, matcher, &random, &counts)
                     ?? Self.withholdingSome(operation, engine, matcher, &random, &counts)
@@ -32,9 +31,9 @@ import Testing
                 }
             }
         }
-        #expect(counts.decidedWithoutFacts >= 300 && counts.decidedWithSomeFacts >= 300)
-        for (fact, count) in zip(Self.facts, counts.asked) { #expect(count >= 20, "\(fact)") }
-        #expect(counts.withheldAndFinal >= 300 && counts.withheldAndMissing >= 300)
+        #expect(counts.decidedWithoutFacts >= 150 && counts.decidedWithSomeFacts >= 150)
+        for (fact, count) in zip(Self.facts, counts.asked) { #expect(count >= 5, "\(fact)") }
+        #expect(counts.withheldAndFinal >= 150 && counts.withheldAndMissing >= 150)
     }
 
     /// How often the interesting things happened.

@@ -45,6 +45,7 @@ import Testing
             let set = PropertySet(&random)
             let matcher = ReferenceMatcher(policies: set.policies, postures: set.postures)
             let engine = try PropertyEngine(set)
+            if let wrong = engine.wrongDescription(of: set) { Issue.record("seed \(seed): \(wrong)") }
             for number in 0..<operationsPerSet {
                 let operation = set.operation(&random)
                 let expected = matcher.verdict(for: operation, coverage: &coverage)

@@ -13,9 +13,10 @@ struct PropertyVocabulary {
     static let special = [
         "/proc/1/environ", "/proc/7/environ", "/proc/71/environ", "/proc/7/mem", "/proc/71/task/7/environ",
         "/proc/7", "/proc/self/environ", "/proc/7a/environ", "/proc/7/environs", "/proc/99999999999999999999/environ",
+        "/proc/18446744073709551623/environ", "/proc/18446744073709551617/mem",
         "/procx/7/environ", "/x/proc/7/environ", "/proc/sys/kernel", "/dev/shm/a", "/dev/shm", "/dev/shma",
         "/dev/shm/b/a", "/run/shm/a", "/run/shm/a/b", "/run/shm", "/x/dev/shm/a", "/memfd:a", "/a/memfd:", "/memfd",
-        "/a/xmemfd:a", "/memfd:a/b",
+        "/a/xmemfd:a", "/memfd:a/b", "memfd:a", "ab",
     ]
 
     init(_ random: inout PropertyRandom) {

@@ -138,8 +138,8 @@ struct ReferenceNetworkMatcher {
     func dnsVerdict(_ operation: ReferenceOperation, _ coverage: inout ReferenceCoverage) -> ReferenceVerdict {
         let name = Self.normalized(operation.name)
         let labels = name.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        // The name itself, then its parents; ten lookups at most.
-        let domains = labels.indices.prefix(10).map { Array(labels[$0...].joined(separator: [UInt8(ascii: ".")])) }
+        // The name itself, then the ten nearest of its parents.
+        let domains = labels.indices.prefix(11).map { Array(labels[$0...].joined(separator: [UInt8(ascii: ".")])) }
         let tiers: [(isWithSource: Bool, domain: [UInt8])] =
             domains.map { (true, $0) } + domains.map { (false, $0) }
         let candidates = tiers.map { tier in
