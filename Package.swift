@@ -48,14 +48,20 @@ var products: [Product] = []
 if !coreOnly {
     targets += [
         module("ControlProtocol"),
-        module("Agent", [
-            "FileEnforcement", "Telemetry", "PolicyLoading", "PolicyEngine", "PolicyModel", "ControlProtocol",
-            "LinuxKernel", "EventRing",
-        ]),
-        module("CommandLineTool", [
-            "ControlProtocol", "PolicyLoading", "PolicyEngine", "PolicyModel", "LinuxKernel", argumentParser,
-        ]),
-        .executableTarget(name: "portcullisd", dependencies: ["Agent", argumentParser], swiftSettings: swift),
+        module(
+            "Agent",
+            [
+                "FileEnforcement", "Telemetry", "PolicyLoading", "PolicyEngine", "PolicyModel", "ControlProtocol",
+                "LinuxKernel", "EventRing", "Workloads", yams, argumentParser,
+            ]),
+        module(
+            "CommandLineTool",
+            [
+                "ControlProtocol", "PolicyLoading", "PolicyEngine", "PolicyModel", "LinuxKernel", "Telemetry",
+                argumentParser,
+            ]),
+        .executableTarget(name: "portcullisd", dependencies: ["Agent"], swiftSettings: swift),
+        .executableTarget(name: "portcullis-victim", path: "integration/victim", cSettings: c),
         .executableTarget(name: "portcullis", dependencies: ["CommandLineTool"], swiftSettings: swift),
         tests(of: "Agent", ["ControlProtocol"]),
         tests(of: "CommandLineTool", ["ControlProtocol"]),

@@ -80,12 +80,12 @@ enum AlertsFile {
         if settings.alertsPath.isEmpty { return -1 }
         if settings.alertsPath == "-" {
             let copy = fcntl(1, F_DUPFD_CLOEXEC, 3)
-            guard copy >= 0 else { throw KernelError(call: "fcntl", errno: errno) }
+            guard copy >= 0 else { throw KernelError("fcntl", errno: errno) }
             return copy
         }
         let descriptor = Glibc.open(
             settings.alertsPath, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0o640)
-        guard descriptor >= 0 else { throw KernelError(call: "open", errno: errno) }
+        guard descriptor >= 0 else { throw KernelError("open the alerts file", errno: errno) }
         return descriptor
     }
 
@@ -118,7 +118,7 @@ enum ServiceManager {
         let message = Array("READY=1".utf8)
         _ = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                sendto(socket, message, message.count, Int32(MSG_NOSIGNAL.rawValue), $0, length)
+                sendto(socket, message, message.count, Int32(MSG_NOSIGNAL), $0, length)
             }
         }
     }

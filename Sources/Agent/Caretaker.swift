@@ -16,7 +16,9 @@ final class Caretaker: Sendable {
         /// The message that asks the worker: mask and thread as little-endian bytes.
         var message: ChannelMessage {
             var text: [UInt8] = []
-            for shift in stride(from: 0, to: 64, by: 8) { text.append(UInt8(truncatingIfNeeded: mask >> UInt64(shift))) }
+            for shift in stride(from: 0, to: 64, by: 8) {
+                text.append(UInt8(truncatingIfNeeded: mask >> UInt64(shift)))
+            }
             for shift in stride(from: 0, to: 32, by: 8) {
                 text.append(UInt8(truncatingIfNeeded: UInt32(bitPattern: thread) >> UInt32(shift)))
             }
@@ -51,11 +53,11 @@ final class Caretaker: Sendable {
     init(board: StatusBoard, failures: FailureTable) throws(KernelError) {
         self.board = board
         self.failures = failures
-        wake = try EventDescriptor.create().release()
+        wake = try EventDescriptor.make()
     }
 
     func start() throws(KernelError) {
-        try KernelThread.start(name: "caretaker") { [self] in run() }
+        _ = try KernelThread.start(name: "caretaker") { [self] in run() }
     }
 
     /// From now on the events of these groups are kept.
@@ -69,10 +71,10 @@ final class Caretaker: Sendable {
 
     /// Stops keeping and hands over what was kept. When this returns the caretaker reads no group any more.
     func release() -> [HeldEvent] {
-        state.withLock {
-            $0.isHolding = false
-            defer { $0.held = [] }
-            return $0.held
+        state.withLock { state in
+            state.isHolding = false
+            defer { state.held = [] }
+            return state.held
         }
     }
 
@@ -80,7 +82,10 @@ final class Caretaker: Sendable {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 24 * 16, alignment: 8)
         while true {
             let groups = state.withLock { $0.isHolding ? $0.groups : [] }
-            Poll.waitReadable(groups + [wake], timeoutMilliseconds: groups.isEmpty ? -1 : 200)
+            // A reload in progress makes two groups; a third only follows a worker that died in one.
+            Readiness.wait(
+                wake, groups.first ?? -1, groups.dropFirst().first ?? -1, groups.dropFirst(2).first ?? -1,
+                timeoutMilliseconds: groups.isEmpty ? -1 : 200)
             EventDescriptor.drain(wake)
             for group in groups { keep(group, buffer) }
         }

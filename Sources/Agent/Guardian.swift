@@ -1,7 +1,6 @@
 import FileEnforcement
 import Glibc
 import LinuxKernel
-import Synchronization
 
 /// The guardian: starts worker and front, holds every kernel descriptor with them, answers what a dead worker left
 /// unanswered, starts a new one, and answers events that are held too long. It parses nothing but fixed-size messages.
@@ -35,17 +34,18 @@ final class Guardian {
     /// Everything that can fail does so here, before a process is started or a mark is set.
     init(settings: AgentSettings) throws(KernelError) {
         self.settings = settings
-        settingsMemory = try SealedMemory.create(name: "portcullis-settings", settings.encoded()).release()
+        settingsMemory = try SealedRegion.seal(settings.encoded(), name: "portcullis-settings")
         boardMemory = try SharedMemory.create(name: "portcullis-board", size: StatusBoard.size).release()
-        board = StatusBoard(memory: try SharedMemory.map(boardMemory, size: StatusBoard.size))
-        blockRing = try EventRings.create(.block).release()
-        eventRing = try EventRings.create(.event).release()
-        ringWake = try EventDescriptor.create().release()
+        board = try SharedRegions.board(boardMemory)
+        blockRing = try SharedRegions.createRing("portcullis-block")
+        eventRing = try SharedRegions.createRing("portcullis-event")
+        ringWake = try EventDescriptor.make()
         groups = [try FileEnforcer.makeGroup().release()]
-        controlSocket = try UnixSocket.listen(path: settings.effectiveSocketPath, mode: 0o600).release()
+        controlSocket = try UnixSocket.listen(
+            path: settings.effectiveSocketPath, mode: 0o600, replacingStale: true
+        ).release()
         alertsFile = try AlertsFile.open(settings)
-        let pair = try UnixSocket.pair()
-        (workerEnd, frontEnd) = (pair.0.release(), pair.1.release())
+        (workerEnd, frontEnd) = try Channel.pair()
         caretaker = try Caretaker(board: board, failures: settings.failures)
         broker = try PolicyFileBroker(paths: settings.policyPaths)
         board.set(.guardianProcess, UInt64(getpid()))
@@ -54,11 +54,11 @@ final class Guardian {
     /// Runs until asked to stop. Returns the exit code.
     func run() -> Int32 {
         do {
-            let signals = try SignalDescriptor.create([SIGTERM, SIGINT, SIGHUP])
+            let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
+            try RolePrivileges.dropGuardian()
             try caretaker.start()
             try startFront()
             try startWorker()
-            try PrivilegeDrop.guardian()
             return try loop(signals)
         } catch {
             AgentLog.error("\(error)")
@@ -69,18 +69,17 @@ final class Guardian {
 
     // MARK: - Loop
 
-    private func loop(_ signals: borrowing Descriptor) throws(KernelError) -> Int32 {
+    private func loop(_ signals: borrowing SignalDescriptor) throws(KernelError) -> Int32 {
         while true {
             var poll = PollSet()
-            poll.add(signals.raw)
-            poll.add(worker?.pidfd ?? -1)
-            poll.add(front?.pidfd ?? -1)
-            poll.add(worker?.channel ?? -1)
-            poll.add(front?.channel ?? -1)
+            for descriptor in [
+                signals.descriptor.raw, worker?.pidfd ?? -1, front?.pidfd ?? -1, worker?.channel ?? -1,
+                front?.channel ?? -1,
+            ] { poll.add(descriptor, .readable) }
             // The watchdog looks at a held event several times within its deadline.
-            poll.wait(timeoutMilliseconds: Int32(max(20, min(100, settings.deadlineMilliseconds / 8))))
+            _ = poll.wait(timeoutMilliseconds: Int32(max(20, min(100, settings.deadlineMilliseconds / 8))))
             if poll.isReady(0) {
-                switch SignalDescriptor.next(signals.raw) {
+                switch try signals.next()?.number {
                 case SIGHUP: broker.scan()
                 case SIGTERM, SIGINT:
                     end()
@@ -97,26 +96,28 @@ final class Guardian {
     }
 
     private func watch() {
-        let now = MonotonicClock.nanoseconds()
+        let now = KernelClock.monotonic
         let deadline = UInt64(settings.deadlineMilliseconds) * 1_000_000
         let since = board.value(.busySince)
         if since != 0, now > since, now - since > deadline {
             let descriptor = Int32(truncatingIfNeeded: board.value(.busyDescriptor))
             var answered = false
             for group in groups {
-                answered = Fanotify.respond(
-                    group: group, descriptor: descriptor, allow: settings.failures.allows(.deadlineExpired)) == 0 || answered
+                answered =
+                    Fanotify.respond(
+                        group: group, descriptor: descriptor, allow: settings.failures.allows(.deadlineExpired)) == 0
+                    || answered
             }
             if answered { board.count(.deadlineExpired) }
         }
         let heartbeat = board.value(.heartbeat)
-        if heartbeat != lastHeartbeat || !groups.contains(where: { Poll.isReadable($0) }) {
+        if heartbeat != lastHeartbeat || !groups.contains(where: { Readiness.isReadable($0) }) {
             lastHeartbeat = heartbeat
             heartbeatSince = now
         } else if worker?.isServing == true, now - heartbeatSince > deadline, let process = worker {
             AgentLog.warning("the worker does not answer; it is replaced")
             heartbeatSince = now
-            ProcessControl.kill(process.pidfd)
+            process.kill()
         }
     }
 
@@ -124,9 +125,10 @@ final class Guardian {
 
     private func startWorker() throws(KernelError) {
         caretaker.hold(groups)
-        let (ours, theirs) = try UnixSocket.pair()
+        let (ours, theirs) = try Channel.pair()
+        defer { RawDescriptor.close(theirs) }
         var map: [(Int32, Int32)] = [
-            (settingsMemory, RoleDescriptor.settings), (theirs.raw, RoleDescriptor.guardian),
+            (settingsMemory, RoleDescriptor.settings), (theirs, RoleDescriptor.guardian),
             (boardMemory, RoleDescriptor.board), (workerEnd, RoleDescriptor.peer),
             (blockRing, RoleDescriptor.blockRing), (eventRing, RoleDescriptor.eventRing),
             (ringWake, RoleDescriptor.ringWake), (groups[groups.count - 1], RoleDescriptor.primary),
@@ -135,10 +137,9 @@ final class Guardian {
         for (index, group) in groups.dropLast().enumerated() {
             map.append((group, RoleDescriptor.firstRetiring + Int32(index)))
         }
-        let process = try ProcessLauncher.spawn(
-            role: .worker, descriptors: map, arguments: [String(groups.count - 1), snapshot >= 0 ? "1" : "0"],
-            identity: .worker)
-        worker = RoleProcess(pid: process.pid, pidfd: process.pidfd, channel: ours.release())
+        worker = try RoleProcess.start(
+            .worker, [String(groups.count - 1), snapshot >= 0 ? "1" : "0"], map, channel: ours, settings)
+        guard let process = worker else { return }
         board.set(.workerProcess, UInt64(process.pid))
         AgentFiles.writePid(process.pid, role: .worker, settings)
     }
@@ -189,7 +190,7 @@ final class Guardian {
         }
         Channel.send(process.channel, ChannelMessage(.serve))
         worker?.isServing = true
-        heartbeatSince = MonotonicClock.nanoseconds()
+        heartbeatSince = KernelClock.monotonic
     }
 
     private func workerDied() throws(KernelError) {
@@ -217,21 +218,21 @@ final class Guardian {
     // MARK: - Front
 
     private func startFront() throws(KernelError) {
-        let (ours, theirs) = try UnixSocket.pair()
+        let (ours, theirs) = try Channel.pair()
+        defer { RawDescriptor.close(theirs) }
         var map: [(Int32, Int32)] = [
-            (settingsMemory, RoleDescriptor.settings), (theirs.raw, RoleDescriptor.guardian),
+            (settingsMemory, RoleDescriptor.settings), (theirs, RoleDescriptor.guardian),
             (boardMemory, RoleDescriptor.board), (frontEnd, RoleDescriptor.peer),
             (blockRing, RoleDescriptor.blockRing), (eventRing, RoleDescriptor.eventRing),
             (ringWake, RoleDescriptor.ringWake), (controlSocket, RoleDescriptor.primary),
         ]
         if alertsFile >= 0 { map.append((alertsFile, RoleDescriptor.secondary)) }
-        let process = try ProcessLauncher.spawn(
-            role: .front, descriptors: map, arguments: [alertsFile >= 0 ? "1" : "0"],
-            identity: .front(user: settings.frontUser, group: settings.frontGroup))
-        front = RoleProcess(pid: process.pid, pidfd: process.pidfd, channel: ours.release())
+        front = try RoleProcess.start(
+            .front, [alertsFile >= 0 ? "1" : "0", isReady ? "1" : "0"], map, channel: ours, settings)
+        guard let process = front else { return }
         board.set(.frontProcess, UInt64(process.pid))
         AgentFiles.writePid(process.pid, role: .front, settings)
-        if let channel = front?.channel { broker.serve(channel) }
+        try broker.serve(process.channel)
     }
 
     private func readFront() -> Int32? {
@@ -295,7 +296,7 @@ final class Guardian {
     private func end() {
         for process in [front, worker].compactMap({ $0 }) { Channel.send(process.channel, ChannelMessage(.stop)) }
         for process in [front, worker].compactMap({ $0 }) {
-            if !ProcessControl.waitForExit(process.pidfd, timeoutMilliseconds: 2000) { ProcessControl.kill(process.pidfd) }
+            if !process.waitForExit(timeoutMilliseconds: 2000) { process.kill() }
             process.close()
         }
         AgentFiles.removeRunFiles(settings)

@@ -10,7 +10,29 @@ struct RoleProcess {
     /// The worker has been told to serve its queue.
     var isServing = false
 
+    /// Starts a role: the same program with the role as its first arguments, and these descriptors.
+    static func start(
+        _ role: AgentRole, _ arguments: [String], _ descriptors: [(Int32, Int32)], channel: Int32,
+        _ settings: AgentSettings
+    ) throws(KernelError) -> RoleProcess {
+        let child = try ProcessLauncher.spawn(
+            arguments: ["portcullisd", "--role", role.rawValue] + arguments,
+            descriptorMap: descriptors.map { ProcessLauncher.PassedDescriptor(parent: $0.0, child: $0.1) },
+            settings: RolePrivileges.settings(of: role, settings))
+        return RoleProcess(
+            pid: child.pid, pidfd: try Descriptor.duplicating(child.pidDescriptor).release(), channel: channel)
+    }
+
+    func kill() { _ = ProcessDescriptor.sendSignal(SIGKILL, to: pidfd) }
+
+    func waitForExit(timeoutMilliseconds: Int32) -> Bool {
+        Readiness.wait(pidfd, timeoutMilliseconds: timeoutMilliseconds)
+        return Readiness.isReadable(pidfd)
+    }
+
+    /// Reaps the process when it has ended, and closes what belongs to it.
     func close() {
+        _ = try? ProcessDescriptor.wait(pidfd, block: false)
         RawDescriptor.close(pidfd)
         RawDescriptor.close(channel)
     }
@@ -30,7 +52,7 @@ struct RestartBudget {
     private var refilledAt: UInt64 = 0
 
     mutating func pauseIfExhausted() {
-        let now = MonotonicClock.nanoseconds()
+        let now = KernelClock.monotonic
         if refilledAt == 0 { refilledAt = now }
         let refill = Int((now - refilledAt) / Self.refillNanoseconds)
         if refill > 0 {
@@ -53,7 +75,8 @@ enum AgentLog {
         gmtime_r(&now, &parts)
         var stamp = [CChar](repeating: 0, count: 32)
         let length = strftime(&stamp, stamp.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
-        let line = String(decoding: stamp.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let line =
+            String(decoding: stamp.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
             + "\t\(level)\t\(text)\n"
         var bytes = Array(line.utf8)
         // A reader that has gone must not hold the agent up; the line is lost then.

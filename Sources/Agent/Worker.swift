@@ -11,7 +11,7 @@ final class Worker {
     private let enforcer: FileEnforcer
     private let reporter: PermissionReporter
     private let leftovers: [Int32]
-    private var mapped: UnsafeRawBufferPointer?
+    private var mapped: SealedRegion?
     private var activeNumber: UInt64 = 0
     private var isServing = false
 
@@ -20,16 +20,20 @@ final class Worker {
     /// - Parameter retiring: how many groups of an interrupted reload follow `RoleDescriptor.firstRetiring`.
     init(settings: AgentSettings, retiring: Int) throws(KernelError) {
         self.settings = settings
-        board = StatusBoard(memory: try SharedMemory.map(RoleDescriptor.board, size: StatusBoard.size))
-        let wake = try EventDescriptor.create().release()
+        board = try SharedRegions.board(RoleDescriptor.board)
+        let wake = try EventDescriptor.make()
         enforcer = FileEnforcer(
             group: RoleDescriptor.primary, wake: wake, board: board, failures: settings.failures,
             cachesAllows: settings.cachesAllows)
-        reporter = PermissionReporter(
-            blockRing: try EventRings.producer(RoleDescriptor.blockRing),
-            eventRing: try EventRings.producer(RoleDescriptor.eventRing), wake: RoleDescriptor.ringWake,
-            ownProcesses: OwnProcesses(board: board))
+        reporter = try Self.makeReporter(board)
         leftovers = (0..<retiring).map { RoleDescriptor.firstRetiring + Int32($0) }
+    }
+
+    private static func makeReporter(_ board: StatusBoard) throws(KernelError) -> PermissionReporter {
+        PermissionReporter(
+            blockRing: try SharedRegions.producer(RoleDescriptor.blockRing),
+            eventRing: try SharedRegions.producer(RoleDescriptor.eventRing), wake: RoleDescriptor.ringWake,
+            ownProcesses: OwnProcesses(board: board))
     }
 
     /// Runs until the guardian says stop, or for ever. Returns the exit code.
@@ -40,10 +44,11 @@ final class Worker {
         var guardianAlive = true
         while true {
             var poll = PollSet()
-            poll.add(guardianAlive ? RoleDescriptor.guardian : -1)
-            poll.add(RoleDescriptor.peer)
-            poll.add(enforcer.watchDescriptor)
-            poll.wait(timeoutMilliseconds: -1)
+            poll.add(guardianAlive ? RoleDescriptor.guardian : -1, .readable)
+            poll.add(RoleDescriptor.peer, .readable)
+            poll.add(enforcer.nameDescriptor, .readable)
+            poll.add(enforcer.mountDescriptor, .priority)
+            _ = poll.wait(timeoutMilliseconds: -1)
             if poll.isReady(0) {
                 switch readGuardian() {
                 case .stop: return 0
@@ -55,7 +60,7 @@ final class Worker {
                 }
             }
             if poll.isReady(1) { readFront() }
-            if poll.isReady(2), let report = enforcer.namesChanged() {
+            if poll.isReady(2) || poll.isReady(3), let report = enforcer.namesChanged() {
                 tellFront(ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes))
                 tellFront(ChannelMessage(.namesChanged))
             }
@@ -88,7 +93,8 @@ final class Worker {
     private func serve() {
         guard !isServing else { return }
         isServing = true
-        do { try enforcer.serve(reporter) } catch {
+        // Each thread reports with buffers of its own.
+        do { try enforcer.serve(Self.makeReporter(board)) } catch {
             AgentLog.error("\(error)")
             exit(1)
         }
@@ -137,27 +143,28 @@ final class Worker {
     }
 
     private func resolve(_ number: UInt64, _ descriptor: Int32) {
-        guard let bytes = try? SealedMemory.read(descriptor) else { return }
+        guard let bytes = SealedRegion.contents(of: descriptor) else { return }
         var answer: [UInt8] = []
         guard var view = try? HostFilesystem() else { return }
         for name in bytes.split(separator: 0) {
             let literal = Array(name)
-            if let canonical = RealName.of(literal, &view), canonical != literal { answer += literal + [0] + canonical + [0] }
+            if let canonical = RealName.of(literal, &view), canonical != literal {
+                answer += literal + [0] + canonical + [0]
+            }
         }
         tellFront(ChannelMessage(.resolved, number: number), answer)
     }
 
     private func load(_ number: UInt64, _ descriptor: Int32) {
         do {
-            let bytes = try SealedMemory.map(descriptor)
+            let region = try SealedRegion(descriptor)
             let report: FileEnforcer.Report
-            do { report = try enforcer.load(bytes, handover: handover) } catch {
-                SealedMemory.unmap(bytes)
+            do { report = try enforcer.load(region.bytes, handover: handover) } catch {
                 tellFront(ChannelMessage(.refused, number: number, text: error.description))
                 return
             }
-            if let old = mapped { SealedMemory.unmap(old) }
-            mapped = bytes
+            // The one before is not used any more, and is unmapped with its last reference.
+            mapped = region
             activeNumber = number
             Channel.send(RoleDescriptor.guardian, ChannelMessage(.keepSnapshot), descriptor: descriptor)
             tellFront(ChannelMessage(.activated, number: number), PlanReport.encode(report.notes))
@@ -169,19 +176,19 @@ final class Worker {
 
     /// The snapshot that the last worker had in force; the front need not be there.
     private func restoreSnapshot() {
-        guard let bytes = try? SealedMemory.map(RoleDescriptor.secondary),
-            let report = try? enforcer.load(bytes, handover: handover)
+        guard let region = try? SealedRegion(RoleDescriptor.secondary),
+            let report = try? enforcer.load(region.bytes, handover: handover)
         else { return }
-        mapped = bytes
+        mapped = region
         activeNumber = board.value(.generation)
         tellFront(ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes))
     }
 
     private func handle(_ stale: [StaleDescriptor]) {
         let own = OwnProcesses(board: board)
-        for finding in stale where !own.isOwn(finding.pid) {
+        for finding in stale where !own.contains(finding.pid) {
             enforcer.report(finding, reporter: reporter)
-            if settings.killStaleDescriptors { ProcessControl.kill(process: finding.pid) }
+            if settings.killStaleDescriptors { kill(finding.pid, SIGKILL) }
         }
     }
 
@@ -190,8 +197,9 @@ final class Worker {
             Channel.send(RoleDescriptor.peer, message)
             return
         }
-        guard let memory = try? SealedMemory.create(name: "portcullis-answer", contents) else { return }
-        Channel.send(RoleDescriptor.peer, message, descriptor: memory.raw)
+        guard let memory = try? SealedRegion.seal(contents, name: "portcullis-answer") else { return }
+        Channel.send(RoleDescriptor.peer, message, descriptor: memory)
+        RawDescriptor.close(memory)
     }
 }
 

@@ -175,6 +175,14 @@ int pc_unix_listen(const char *path, uint32_t mode, int backlog, int replace) {
             errno = EADDRINUSE;
             goto failed;
         }
+        // A file of any other kind refuses connections too.
+        struct stat status;
+        if (lstat(path, &status) < 0)
+            goto failed;
+        if (!S_ISSOCK(status.st_mode)) {
+            errno = EADDRINUSE;
+            goto failed;
+        }
         if (unlink(path) < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) < 0)
             goto failed;
     }

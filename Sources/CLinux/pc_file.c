@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -240,7 +241,12 @@ int pc_set_nonblocking(int fd, int on) {
 
 int pc_open_path(void) { return O_PATH; }
 
-int pc_set_lease(int fd, int lease) { return fcntl(fd, F_SETLEASE, lease) < 0 ? -errno : 0; }
+int pc_take_read_lease(int fd) {
+    // First the signal: a writer may come the moment the lease is there.
+    return fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_RDLCK) < 0 ? -errno : 0;
+}
+
+int pc_release_lease(int fd) { return fcntl(fd, F_SETLEASE, F_UNLCK) < 0 ? -errno : 0; }
 
 int pc_file_system_magic(int fd, int64_t *magic) {
     struct statfs status;

@@ -118,12 +118,10 @@ int pc_landlock_abi(void) {
     return abi < 0 ? -errno : (int)abi;
 }
 
-int pc_netlink_probe(int protocol) {
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
-    if (fd < 0)
-        return -errno;
-    close(fd);
-    return 0;
+int pc_io_uring_probe(void) {
+    if (syscall(SYS_io_uring_setup, 0, NULL) >= 0)
+        return -EIO;
+    return errno == EPERM || errno == ENOSYS ? -errno : 0;
 }
 
 int pc_nftables_probe(void) {

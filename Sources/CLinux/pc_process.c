@@ -91,11 +91,11 @@ static void set_capabilities(uint64_t mask, int report) {
 static _Noreturn void run_child(const struct pc_spawn *request, int report, pid_t parent) {
     // Every signal is blocked here (pc_spawn). Handlers of the parent must not run in the child; exec resets them to
     // the default, but ignored signals would stay ignored.
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = SIG_DFL;
-    for (int signal = 1; signal < _NSIG; signal++)
-        sigaction(signal, &action, NULL);
+    // The raw call with an empty struct sigaction: glibc's refuses the two signals it uses itself, which a parent that
+    // was started by something careless may ignore.
+    static const uint64_t empty[4] = {0};
+    for (int signal = 1; signal <= 64; signal++)
+        syscall(SYS_rt_sigaction, signal, empty, NULL, sizeof(uint64_t));
     if ((request->flags & PC_SPAWN_NEW_SESSION) && setsid() < 0)
         fail(report, PC_STEP_SESSION);
     if (request->flags & PC_SPAWN_SET_BOUNDING)

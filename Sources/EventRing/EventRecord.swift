@@ -46,6 +46,7 @@ public struct EventRecord: Sendable {
 
 /// Flags of a record.
 public struct EventFlag: OptionSet, Sendable {
+    /// The bits, as stored.
     public let rawValue: UInt32
     /// Wraps the bits of the head.
     public init(rawValue: UInt32) { self.rawValue = rawValue }

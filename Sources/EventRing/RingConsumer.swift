@@ -21,7 +21,9 @@ public final class RingConsumer {
             guard let base = buffer.baseAddress else { return nil }
             let length = pc_ring_read(&view, base, buffer.count)
             if length == 0 { return nil }
-            if length > 0, let record = EventRecord(UnsafeRawBufferPointer(rebasing: buffer[0..<length])) { return record }
+            if length > 0, let record = EventRecord(UnsafeRawBufferPointer(rebasing: buffer[0..<length])) {
+                return record
+            }
             malformed += 1
         }
     }

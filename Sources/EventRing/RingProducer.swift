@@ -5,6 +5,7 @@ import Glibc
 public struct RingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// errno of the refusal.
     public let errno: Int32
+    /// One line for people.
     public var description: String { "not an event ring (errno \(errno))" }
 }
 

@@ -59,22 +59,53 @@ public final class FileEnforcer {
 
     /// A new permission group. FAN_UNLIMITED_QUEUE because a full queue lets operations through (fanotify(7)).
     public static func makeGroup() throws(KernelError) -> Descriptor {
-        try FanotifyGroup.create(
+        try Fanotify.create(
             [.contentClass, .unlimitedQueue, .unlimitedMarks, .reportTID, .closeOnExec, .nonblocking],
-            eventFlags: O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NONBLOCK)
+            eventFlags: FanotifyFlags.readOnlyEvents | OpenFlags.nonblocking)
     }
 
     /// Starts the permission thread. Until now events only queue.
     public func serve(_ reporter: PermissionReporter) throws(KernelError) {
         let (groups, cell, board) = (groups, cell, board)
-        try KernelThread.start(name: "fan-queue") {
+        _ = try KernelThread.start(name: "fan-queue") {
             var loop = PermissionLoop(groups: groups, cell: cell, board: board, reporter: reporter)
             loop.run()
         }
     }
 
-    /// Descriptors that become readable when names or mounts change: then `namesChanged` is to be called.
-    public var watchDescriptor: Int32 { watch?.descriptor ?? -1 }
+    /// Readable when a name changed that the plan depends on: then `namesChanged` is to be called.
+    public var nameDescriptor: Int32 { watch?.group ?? -1 }
+
+    /// POLLPRI when a mount changed: then `namesChanged` is to be called.
+    public var mountDescriptor: Int32 { watch?.mounts ?? -1 }
+
+    /// Decides one event outside the permission thread, before `serve`: one that came while there was no worker.
+    ///
+    /// - Returns: whether it is allowed. The event is reported like any other.
+    public func decideAdopted(descriptor: Int32, mask: UInt64, thread: Int32, reporter: PermissionReporter) -> Bool {
+        guard let state else { return failures.allows(.workerLost) }
+        var reporter = reporter
+        var decider = PermissionDecider()
+        defer { decider.deallocate() }
+        let isExec = mask & FanotifyMask.openExecPermission != 0
+        let decision = decider.decide(
+            descriptor: descriptor, thread: thread, isExec: isExec, state: UnsafePointer(state))
+        if decision.effect == .allow || reporter.isOwn(decider.facts.processID()) {
+            board.add(.allowed)
+            return true
+        }
+        if let row = decision.failure { board.count(row) }
+        reporter.capture(decision, decider: &decider, thread: thread, state: UnsafePointer(state))
+        reporter.publish(board)
+        board.add(decision.allow ? .audited : .blocked)
+        return decision.allow
+    }
+
+    /// Reports a descriptor that was open before its rule.
+    public func report(_ stale: StaleDescriptor, reporter: PermissionReporter) {
+        var reporter = reporter
+        reporter.publish(stale, generation: board.value(.generation), board)
+    }
 
     /// Puts a snapshot in force, without a moment of no rules: a new group is served before its first mark, then the new
     /// snapshot decides, and only then the old group loses its marks and is emptied.
@@ -97,7 +128,7 @@ public final class FileEnforcer {
         // Indexing a large tree takes longer than a start may: first decide by path, then also by object.
         install(makeState(snapshot, bytes, filesystem, index: ObjectIndex(capacity: 16)))
         board.set(.generation, snapshot.generation)
-        board.set(.activatedAt, WallClock.nanoseconds())
+        board.set(.activatedAt, KernelClock.wall)
         if !isFirst { retireGroup(handover) }
         reindex(snapshot, bytes, filesystem)
         return Report(notes: notes(), staleDescriptors: StaleDescriptorScan.run(plan))
@@ -157,11 +188,12 @@ public final class FileEnforcer {
         EventDescriptor.signal(groups.wake)
         while groups.retiringIdle.load(ordering: .acquiring) < before &+ 2 { usleep(200) }
         groups.retiring.store(-1, ordering: .releasing)
-        let settled = groups.retiringIdle.load(ordering: .acquiring)
-        // The thread may have read the number before it was taken away; it looks again after this round.
-        EventDescriptor.signal(groups.wake)
-        usleep(1000)
-        _ = settled
+        // The thread may still hold the number from before it was taken away; a later heartbeat shows that it let go.
+        let beat = board.value(.heartbeat)
+        while board.value(.heartbeat) < beat &+ 2 {
+            EventDescriptor.signal(groups.wake)
+            usleep(200)
+        }
         RawDescriptor.close(group)
     }
 
@@ -205,6 +237,7 @@ public enum FileEnforcerError: Error, CustomStringConvertible {
     case snapshot(String)
     case kernel(KernelError)
 
+    /// One line for people.
     public var description: String {
         switch self {
         case .snapshot(let text): "snapshot refused: \(text)"

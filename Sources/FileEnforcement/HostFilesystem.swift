@@ -16,6 +16,7 @@ public struct HostFilesystem: FilesystemView {
     /// Reads the mounts of the process's own namespace.
     public init() throws(KernelError) { mounts = try MountTable.read() }
 
+    /// Pins the object with O_PATH; raises no permission event.
     public mutating func object(at path: [UInt8]) -> ViewedObject? {
         guard let descriptor = Self.pin(path) else { return nil }
         defer { RawDescriptor.close(descriptor) }
@@ -26,6 +27,7 @@ public struct HostFilesystem: FilesystemView {
         return ViewedObject(device: status.device, canonicalPath: canonical, isDirectory: status.isDirectory)
     }
 
+    /// Walks the tree; opening a directory raises a permission event that the permission thread answers.
     public mutating func directories(under path: [UInt8], limit: Int) -> [[UInt8]]? {
         var found: [[UInt8]] = []
         let complete = DirectoryWalk.run(path, recursive: true) { entry in
@@ -38,6 +40,7 @@ public struct HostFilesystem: FilesystemView {
         return complete ? found : nil
     }
 
+    /// Superblocks of the mounts at creation, those that are reachable.
     public mutating func superblocks() -> [Superblock] {
         var result: [Superblock] = []
         var seen: Set<UInt64> = []
@@ -57,12 +60,12 @@ public struct HostFilesystem: FilesystemView {
         return result
     }
 
-    /// An O_PATH descriptor of what stands at a path; raises no permission event.
+    /// An OpenFlags.path descriptor of what stands at a path; raises no permission event.
     static func pin(_ path: [UInt8]) -> Int32? {
         let descriptor = (path + [0]).withUnsafeBufferPointer { bytes in
             bytes.withMemoryRebound(to: CChar.self) { text -> Int32 in
                 guard let base = text.baseAddress else { return -1 }
-                return open(base, O_PATH | O_CLOEXEC)
+                return open(base, OpenFlags.path | O_CLOEXEC)
             }
         }
         return descriptor >= 0 ? descriptor : nil
@@ -97,11 +100,15 @@ enum DirectoryWalk {
         let handle = FileHandle.hash(ofDescriptor: descriptor)
         RawDescriptor.close(descriptor)
         guard result == 0 else { return true }
-        guard body(Entry(path: root, isDirectory: status.isDirectory, status: status, handle: handle)) else { return false }
+        guard body(Entry(path: root, isDirectory: status.isDirectory, status: status, handle: handle)) else {
+            return false
+        }
         guard status.isDirectory else { return true }
         var pending = [root]
         while let directory = pending.popLast() {
-            guard list(directory, device: status.device, recursive: recursive, pending: &pending, body) else { return false }
+            guard list(directory, device: status.device, recursive: recursive, pending: &pending, body) else {
+                return false
+            }
         }
         return true
     }
@@ -123,7 +130,11 @@ enum DirectoryWalk {
         let prefix = directory == [UInt8(ascii: "/")] ? directory : directory + [UInt8(ascii: "/")]
         while let entry = readdir(stream) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
-                tuple.withMemoryRebound(to: UInt8.self, capacity: 256) { Array(UnsafeBufferPointer(start: $0, count: strlen(tuple.withMemoryRebound(to: CChar.self, capacity: 256) { $0 }))) }
+                tuple.withMemoryRebound(to: UInt8.self, capacity: 256) {
+                    Array(
+                        UnsafeBufferPointer(
+                            start: $0, count: strlen(tuple.withMemoryRebound(to: CChar.self, capacity: 256) { $0 })))
+                }
             }
             if name == [UInt8(ascii: ".")] || name == [UInt8(ascii: "."), UInt8(ascii: ".")] { continue }
             let type = Int32(entry.pointee.d_type)
@@ -131,7 +142,7 @@ enum DirectoryWalk {
             let pinned = (name + [0]).withUnsafeBufferPointer { bytes in
                 bytes.withMemoryRebound(to: CChar.self) { text -> Int32 in
                     guard let base = text.baseAddress else { return -1 }
-                    return openat(opened, base, O_PATH | O_CLOEXEC | O_NOFOLLOW)
+                    return openat(opened, base, OpenFlags.path | O_CLOEXEC | O_NOFOLLOW)
                 }
             }
             guard pinned >= 0 else { continue }

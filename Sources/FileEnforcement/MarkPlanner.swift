@@ -63,7 +63,7 @@ public struct MarkPlanner {
     private mutating func plan(_ subject: OwnedSubject) {
         switch (subject.category, subject.kind) {
         case (.process, .execname):
-            markAll(&execDevices)
+            execDevices.formUnion(superblocks.filter(\.isMarkable).map(\.device))
             note(subject, .interpretersUnseen)
         case (_, .pattern): planPattern(subject)
         case (.process, .path): planProgram(subject)
@@ -185,10 +185,6 @@ public struct MarkPlanner {
 
     private func isMarkable(_ device: UInt64) -> Bool {
         superblocks.contains { $0.device == device && $0.isMarkable }
-    }
-
-    private mutating func markAll(_ devices: inout Set<UInt64>) {
-        for superblock in superblocks where superblock.isMarkable { devices.insert(superblock.device) }
     }
 
     private mutating func markableDevices(under path: [UInt8], _ subject: OwnedSubject) -> Set<UInt64> {

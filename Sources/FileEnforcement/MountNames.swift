@@ -51,7 +51,8 @@ struct MountNames {
             let (pointOffset, pointLength) = keep(entry.mountPoint, in: bytes)
             (mounts + index).initialize(
                 to: Mount(
-                    device: entry.deviceNumber, rootOffset: rootOffset, rootLength: rootLength, pointOffset: pointOffset,
+                    device: entry.deviceNumber, rootOffset: rootOffset, rootLength: rootLength,
+                    pointOffset: pointOffset,
                     pointLength: pointLength, canonical: index))
             _ = byID.insert(entry.id, 0, value: UInt64(index))
         }
@@ -103,7 +104,7 @@ struct MountNames {
         let point = entry.mountPoint == slash ? [] : entry.mountPoint
         return root.withUnsafeBytes { root in
             point.withUnsafeBytes { point in
-                translate(path, device: entry.deviceNumberNumber, root: root, mountPoint: point, into: buffer)
+                translate(path, device: entry.deviceNumber, root: root, mountPoint: point, into: buffer)
             }
         }
     }
@@ -123,7 +124,8 @@ struct MountNames {
     }
 
     private func translate(
-        _ path: UnsafeRawBufferPointer, device: UInt64, root: UnsafeRawBufferPointer, mountPoint: UnsafeRawBufferPointer,
+        _ path: UnsafeRawBufferPointer, device: UInt64, root: UnsafeRawBufferPointer,
+        mountPoint: UnsafeRawBufferPointer,
         into buffer: UnsafeMutableRawBufferPointer
     ) -> Name {
         guard Self.isPathPrefix(mountPoint, of: path) else { return .unknown }

@@ -3,24 +3,22 @@ import LinuxKernel
 
 /// Tells when names or mounts that a plan depends on have changed: a notification group on the watched directories, and
 /// poll(2) on mountinfo, which the kernel marks with POLLPRI at every mount and unmount of this namespace.
-struct NameWatch {
-    private let group: Int32
-    private let mounts: Int32
-    /// An epoll descriptor over both.
-    let descriptor: Int32
+final class NameWatch {
+    /// Readable when a watched directory changed.
+    let group: Int32
+    /// POLLPRI when a mount changed.
+    let mounts: Int32
     private var watched: Set<[UInt8]> = []
 
     init() throws(KernelError) {
-        group = try FanotifyGroup.create(
-            [.notificationClass, .reportDFIDName, .closeOnExec, .nonblocking],
-            eventFlags: O_RDONLY | O_CLOEXEC
+        group = try Fanotify.create(
+            [.notificationClass, .reportDFIDName, .closeOnExec, .nonblocking], eventFlags: O_RDONLY | O_CLOEXEC
         ).release()
         mounts = try MountTable.watch().release()
-        descriptor = try EpollDescriptor.create([(group, UInt32(POLLIN)), (mounts, UInt32(POLLPRI | POLLERR))]).release()
     }
 
     /// Watches these directories and no others any more.
-    mutating func watch(_ directories: Set<[UInt8]>) {
+    func watch(_ directories: Set<[UInt8]>) {
         let mask =
             FanotifyMask.create | FanotifyMask.movedTo | FanotifyMask.movedFrom | FanotifyMask.delete
             | FanotifyMask.moveSelf | FanotifyMask.deleteSelf | FanotifyMask.onDirectory
@@ -30,12 +28,12 @@ struct NameWatch {
         watched = directories
     }
 
-    /// Empties both sources; what they say in detail does not matter, the plan is made anew.
+    /// Empties the queue; what it says in detail does not matter, the plan is made anew. (mountinfo's POLLPRI is taken back by
+    /// the poll that saw it.)
     func drain() {
         withUnsafeTemporaryAllocation(byteCount: 16384, alignment: 8) { buffer in
             while Fanotify.read(group: group, into: buffer) > 0 {}
         }
-        MountEntry.acknowledge(mounts)
     }
 
     private func mark(_ directory: [UInt8], _ operation: MarkOperation, _ mask: UInt64) {

@@ -53,7 +53,9 @@ enum Interpreters {
             defer { RawDescriptor.close(descriptor) }
             var status = ObjectStatus()
             guard ObjectStatus.read(descriptor: descriptor, into: &status) == 0 else { return }
-            if table.find(status.device, status.inode) == nil { _ = table.insert(status.device, status.inode, value: kind) }
+            if table.find(status.device, status.inode) == nil {
+                _ = table.insert(status.device, status.inode, value: kind)
+            }
         }
         for path in loaders { add(path, 1) }
         for directory in directories { for name in names { add(directory + name, 2) } }
@@ -61,7 +63,8 @@ enum Interpreters {
             // Versioned names: python3.11, perl5.36.0, ruby3.1, …
             _ = DirectoryWalk.run(Array(directory.dropLast().utf8), recursive: false) { entry in
                 let name = String(decoding: entry.path.dropFirst(directory.utf8.count), as: UTF8.self)
-                if ["python", "perl5", "ruby", "php", "lua5", "tclsh"].contains(where: name.hasPrefix), !entry.isDirectory,
+                if ["python", "perl5", "ruby", "php", "lua5", "tclsh"].contains(where: name.hasPrefix),
+                    !entry.isDirectory,
                     table.find(entry.status.device, entry.status.inode) == nil
                 {
                     _ = table.insert(entry.status.device, entry.status.inode, value: 2)

@@ -31,7 +31,7 @@ struct PermissionDecision {
 /// Decides permission events by the object behind the event's descriptor: its path in the host's view, and every path under
 /// which the object is known. Holds buffers only; allocated once.
 struct PermissionDecider {
-    private(set) var facts = PermissionFacts()
+    var facts = PermissionFacts()
     private let pathBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8192, alignment: 8)
     private let nameBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16384, alignment: 8)
     /// The event's path in the host's view.
@@ -41,6 +41,9 @@ struct PermissionDecider {
     /// Thread whose last exec was allowed, by thread id: tells an ELF interpreter from a loader run by hand where the
     /// kernel's stack cannot be read.
     private var lastExec: (thread: Int32, allowed: Bool) = (0, false)
+
+    /// A regular file with one name: another name could be ruled differently.
+    var objectIsCacheable: Bool { facts.object.isRegularFile && facts.object.nlink == 1 }
 
     func deallocate() {
         pathBuffer.deallocate()
@@ -60,7 +63,9 @@ struct PermissionDecider {
         let length = PathName.ofDescriptor(descriptor, into: pathBuffer)
         guard facts.identify(descriptor) == 0 else { return .failed(.identityUnavailable, category, failures) }
         guard length > 0, length < pathBuffer.count else {
-            if let known = knownName(descriptor, state) { return judgeAlias(known, category, state) ?? .passed(category) }
+            if let known = knownName(descriptor, state) {
+                return judgeAlias(known, category, state) ?? .passed(category)
+            }
             return .failed(length > 0 || length == -36 ? .pathTooLong : .pathUnavailable, category, failures)
         }
         var end = length
@@ -103,7 +108,8 @@ struct PermissionDecider {
     private mutating func stricter(
         _ first: PermissionDecision, _ second: PermissionDecision, alias name: UnsafeRawBufferPointer
     ) -> PermissionDecision {
-        guard second.rule != .none, second.rule != .defaultPosture, second.effect.rawValue > first.effect.rawValue else {
+        guard second.rule != .none, second.rule != .defaultPosture, second.effect.rawValue > first.effect.rawValue
+        else {
             var result = first
             result.cacheable = first.cacheable && second.cacheable
             return result
@@ -181,7 +187,9 @@ struct PermissionDecider {
 
     @inline(__always)
     private func name(_ path: UnsafeRawBufferPointer, _ state: UnsafePointer<EnforcementState>) -> MountNames.Name {
-        if let name = state.pointee.mounts.name(of: path, mountID: facts.object.mountID, into: nameBuffer) { return name }
+        if let name = state.pointee.mounts.name(of: path, mountID: facts.object.mountID, into: nameBuffer) {
+            return name
+        }
         guard let entry = ForeignMount.find(facts.object.mountID, of: facts.thread) else { return .unknown }
         return state.pointee.mounts.name(of: path, foreign: entry, into: nameBuffer)
     }

@@ -166,7 +166,9 @@ struct PermissionFacts {
         var object = ObjectStatus()
         guard ProcFS.executableObject(of: pid, into: &object) == 0 else { return length }
         var end = length
-        if object.nlink == 0 { end = DeletedSuffix.strippedLength(UnsafeRawBufferPointer(rebasing: buffer[0..<length])) }
+        if object.nlink == 0 {
+            end = DeletedSuffix.strippedLength(UnsafeRawBufferPointer(rebasing: buffer[0..<length]))
+        }
         let path = UnsafeRawBufferPointer(rebasing: buffer[0..<end])
         switch state.mounts.name(of: path, mountID: object.mountID, into: scratch) {
         case .canonical?: return end

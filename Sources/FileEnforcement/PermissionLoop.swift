@@ -52,10 +52,10 @@ struct PermissionLoop {
                 }
             }
             if found { continue }
-            if retiring < 0, group >= 0, spin.wait(for: group, read: buffer, board: board) { continue }
+            if retiring < 0, group >= 0, spin.wait(for: group, board: board) { continue }
             board.add(.heartbeat)
             // A second between heartbeats when nothing happens: the guardian only needs progress when events wait.
-            Poll.waitReadable(group, retiring, groups.wake, timeoutMilliseconds: 1000)
+            Readiness.wait(group, retiring, groups.wake, timeoutMilliseconds: 1000)
             EventDescriptor.drain(groups.wake)
         }
     }
@@ -88,7 +88,7 @@ struct PermissionLoop {
             return
         }
         board.set(.busyDescriptor, UInt64(UInt32(bitPattern: event.descriptor)))
-        board.set(.busySince, MonotonicClock.nanoseconds())
+        board.set(.busySince, KernelClock.monotonic)
         board.add(.events)
         let isExec = event.mask & FanotifyMask.openExecPermission != 0
         var decision: PermissionDecision
@@ -102,15 +102,15 @@ struct PermissionLoop {
         }
         if let row = decision.failure { board.count(row) }
         var reported = decision.effect != .allow
-        if reported, reporter.isOwn(decider.processID()) {
+        if reported, reporter.isOwn(decider.facts.processID()) {
             decision.allow = true
             reported = false
             board.add(.ownPassed)
         }
         // What the alert says is captured while the caller still waits, and so still is what it was.
-        if reported, let state { reporter.capture(decision, decider: &decider, event: event, state: state) }
-        if decision.cacheable, let state, state.pointee.cachesAllows, !isExec, decider.facts.object.isCacheable {
-            if Fanotify.ignore(group: group, descriptor: event.descriptor) == 0 { board.add(.ignoreMarks) }
+        if reported, let state { reporter.capture(decision, decider: &decider, thread: event.pid, state: state) }
+        if decision.cacheable, let state, state.pointee.cachesAllows, !isExec, decider.objectIsCacheable {
+            if Fanotify.ignoreOpens(group: group, descriptor: event.descriptor) == 0 { board.add(.ignoreMarks) }
         }
         _ = Fanotify.respond(group: group, descriptor: event.descriptor, allow: decision.allow)
         board.set(.busySince, 0)
@@ -135,19 +135,19 @@ struct AdaptiveSpin {
     private var pause = 0
     private var misses = 0
 
-    mutating func wait(for group: Int32, read buffer: UnsafeMutableRawBufferPointer, board: StatusBoard) -> Bool {
+    mutating func wait(for group: Int32, board: StatusBoard) -> Bool {
         if pause > 0 {
             pause -= 1
             return false
         }
-        let end = MonotonicClock.nanoseconds() &+ Self.budget
+        let end = KernelClock.monotonic &+ Self.budget
         repeat {
-            if Poll.isReadable(group) {
+            if Readiness.isReadable(group) {
                 misses = 0
                 board.add(.spinHits)
                 return true
             }
-        } while MonotonicClock.nanoseconds() < end
+        } while KernelClock.monotonic < end
         board.add(.spinMisses)
         misses = min(misses + 1, 6)
         pause = Self.pauseAfterMiss << misses

@@ -39,9 +39,13 @@ enum StaleDescriptorScan {
                 return subjects.count < FileEnforcer.indexCapacity
             }
         }
-        for pid in ProcFS.processes() {
-            ProcFS.forEachDescriptor(of: pid) { number, status in
-                guard found.count < limit, let subject = subjects[ObjectKey(status.device, status.inode)] else { return }
+        var processes: [Int32] = []
+        _ = ProcFS.forEachProcess { processes.append($0) }
+        for pid in processes {
+            _ = ProcFS.forEachDescriptor(of: pid) { number, status in
+                guard found.count < limit, let subject = subjects[ObjectKey(status.device, status.inode)] else {
+                    return
+                }
                 found.append(StaleDescriptor(pid: pid, number: number, path: subject.path, rule: subject.rule))
             }
         }

@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 
 /// One owned file descriptor: closed exactly once, by `close()` or when its owner goes.
 public struct Descriptor: ~Copyable, Sendable {
@@ -65,7 +66,7 @@ public struct Descriptor: ~Copyable, Sendable {
             }
             if chunk.isEmpty { break }
             bytes += chunk
-            if bytes.count > limit { throw KernelError("read", errno: 27 /* EFBIG */) }
+            if bytes.count > limit { throw KernelError("read", errno: EFBIG) }
         }
         if failure != 0 { throw KernelError("read", errno: failure) }
         return bytes

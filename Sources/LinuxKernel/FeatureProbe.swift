@@ -122,8 +122,25 @@ public struct FeatureProbe: Sendable {
         } catch {
             add("yama", false, error.description)
         }
+        probeRings()
         add(
             "proc.syscall", isReadable(ProcFS.waitingSystemCall(of: KernelThread.currentID)), "")
+    }
+
+    /// Whether nobody can use io_uring, whose opens hide behind other calls' registers (see `OpenIntent`).
+    private mutating func probeRings() {
+        let name = "io_uring.disabled"
+        let own = pc_io_uring_probe()
+        let setting = try? KernelSetting.number("kernel/io_uring_disabled")
+        if own == -38 {
+            add(name, true, "not in this kernel")
+        } else if setting == 2 {
+            add(name, true, "kernel.io_uring_disabled = 2")
+        } else if let setting {
+            add(name, false, "kernel.io_uring_disabled = \(setting)")
+        } else {
+            add(name, false, "no kernel.io_uring_disabled in this kernel")
+        }
     }
 
     private func isReadable(_ state: SystemCallState) -> Bool {

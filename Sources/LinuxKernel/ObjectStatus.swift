@@ -91,4 +91,11 @@ public struct ObjectStatus: Equatable, Sendable {
         try KernelError.check("statx", read(directory: directory, path: path, follow: follow, into: &status))
         return status
     }
+
+    /// The mount id of an open descriptor from /proc/self/fdinfo, which `read` falls back to before Linux 5.8.
+    static func mountIDFromFdinfo(of descriptor: Int32) throws(KernelError) -> UInt64 {
+        var id: UInt64 = 0
+        try KernelError.check("read /proc/self/fdinfo", pc_mount_id_from_fdinfo(descriptor, &id))
+        return id
+    }
 }

@@ -32,9 +32,11 @@ public enum OpenFlags {
     /// O_PATH.
     public static let path: Int32 = pc_open_path()
     /// The kernel's O_LARGEFILE, which the C library defines as 0 on 64-bit machines.
+    public static let largeFile: Int32 = kernelLargeFile
+
     #if arch(arm64)
-        public static let largeFile: Int32 = 0o400000
+        private static let kernelLargeFile: Int32 = 0o400000
     #else
-        public static let largeFile: Int32 = 0o100000
+        private static let kernelLargeFile: Int32 = 0o100000
     #endif
 }

@@ -1,12 +1,14 @@
 import CLinux
+import Glibc
 
 /// What a thread blocked in a permission event asked for, from its system call's registers.
 ///
 /// A 32-bit caller's numbers are those of its own table and look like other calls here; of them none that opens files
 /// has the number of a native call that does, except openat2, which means the same. So they come out as `unknown`.
 /// The registers are those of the system call the thread is in, which need not be the one that opens: a request of an
-/// io_uring may run as task work at the end of another call. For a process that may use io_uring treat every answer
-/// as unknown.
+/// io_uring may run as task work at the end of another call. A write linked behind a poll was seen as the `openat` for
+/// reading that its thread was just leaving (Linux 6.18). Only where nobody can use io_uring (the probe's
+/// `io_uring.disabled`, or a filter on the process) is `read` more than a hint.
 public struct OpenIntent: Equatable, Sendable {
     /// How the object will be used.
     public enum Access: Sendable {
@@ -26,6 +28,13 @@ public struct OpenIntent: Equatable, Sendable {
     /// Whether the call is execve or execveat.
     public var isExecution: Bool
 
+    /// A known intent.
+    public init(access: Access, flags: UInt64, isExecution: Bool) {
+        self.access = access
+        self.flags = flags
+        self.isExecution = isExecution
+    }
+
     /// Nothing known.
     public static let unknown = OpenIntent(access: .unknown, flags: 0, isExecution: false)
 
@@ -34,7 +43,19 @@ public struct OpenIntent: Equatable, Sendable {
     /// Whether a write has to be assumed.
     public var mayWrite: Bool { access != .read }
 
-    /// Allocates nothing. `tid` is needed for openat2 only.
+    /// The intent of the thread of a permission event. An event can be read before its thread has gone to sleep on it;
+    /// until it has, its registers cannot be read, so this asks up to `attempts` times, giving the CPU away in between.
+    /// Allocates nothing.
+    public static func ofWaiting(tid: Int32, attempts: Int = 256) -> OpenIntent {
+        for _ in 0..<attempts {
+            let state = ProcFS.waitingSystemCall(of: tid)
+            guard case .running = state else { return of(state, tid: tid) }
+            sched_yield()
+        }
+        return unknown
+    }
+
+    /// The intent that a state shows. Allocates nothing. `tid` is needed for openat2 only.
     public static func of(_ state: SystemCallState, tid: Int32) -> OpenIntent {
         guard case .blocked(let number, let arguments) = state else { return unknown }
         switch number {

@@ -36,12 +36,26 @@ public enum ProcFS {
         link(of: pid, "root", into: buffer)
     }
 
-    /// Any link below /proc/<pid>: the length.
+    /// Any link below /proc/<pid>: the length. A literal costs nothing; the form for other strings copies them.
+    public static func link(
+        of pid: Int32, _ leaf: StaticString, into buffer: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        guard let base = buffer.baseAddress else { return -36 }
+        return pc_proc_readlink(root, pid, text(leaf), base, buffer.count)
+    }
+
+    /// The same for a leaf that is not a literal.
+    @_disfavoredOverload
     public static func link(
         of pid: Int32, _ leaf: UnsafePointer<CChar>, into buffer: UnsafeMutableRawBufferPointer
     ) -> Int {
         guard let base = buffer.baseAddress else { return -36 }
         return pc_proc_readlink(root, pid, leaf, base, buffer.count)
+    }
+
+    /// A literal as the C string that it is. A `String` passed as a pointer would be copied to the heap first.
+    static func text(_ literal: StaticString) -> UnsafePointer<CChar> {
+        UnsafeRawPointer(literal.utf8Start).assumingMemoryBound(to: CChar.self)
     }
 
     /// The identity of the running program, whatever its path names by now.
@@ -57,6 +71,12 @@ public enum ProcFS {
     }
 
     /// The object behind any link below /proc/<pid>: "cwd", "root", "ns/mnt", "fd/3".
+    public static func object(of pid: Int32, _ leaf: StaticString, into status: inout ObjectStatus) -> Int32 {
+        object(of: pid, text(leaf), into: &status)
+    }
+
+    /// The same for a leaf that is not a literal.
+    @_disfavoredOverload
     public static func object(
         of pid: Int32, _ leaf: UnsafePointer<CChar>, into status: inout ObjectStatus
     ) -> Int32 {
@@ -80,6 +100,14 @@ public enum ProcFS {
 
     /// A file below /proc/<pid>, up to the size of the buffer: the length.
     public static func read(
+        of pid: Int32, _ leaf: StaticString, into buffer: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        read(of: pid, text(leaf), into: buffer)
+    }
+
+    /// The same for a leaf that is not a literal.
+    @_disfavoredOverload
+    public static func read(
         of pid: Int32, _ leaf: UnsafePointer<CChar>, into buffer: UnsafeMutableRawBufferPointer
     ) -> Int {
         guard let base = buffer.baseAddress else { return 0 }
@@ -88,7 +116,7 @@ public enum ProcFS {
 
     /// Identity, parent, credentials and name of a thread (/proc/<tid>/status).
     public static func status(of tid: Int32, into status: inout ProcessStatus) -> Int32 {
-        let file = pc_proc_open(root, tid, "status", OpenFlags.readOnly)
+        let file = pc_proc_open(root, tid, text("status"), OpenFlags.readOnly)
         guard file >= 0 else { return file }
         defer { _ = pc_close(file) }
         var fresh = ProcessStatus()

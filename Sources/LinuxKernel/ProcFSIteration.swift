@@ -3,14 +3,14 @@ import CLinux
 extension ProcFS {
     /// Calls `body` for each process id. 0 or a negated errno.
     public static func forEachProcess(_ body: (Int32) -> Void) -> Int32 {
-        forEachEntry(pc_openat(root, ".", OpenFlags.readOnly | OpenFlags.directory, 0)) { name in
+        forEachEntry(pc_openat(root, text("."), OpenFlags.readOnly | OpenFlags.directory, 0)) { name in
             if let pid = ByteText.decimal(name), pid > 0, pid <= UInt64(Int32.max) { body(Int32(pid)) }
         }
     }
 
     /// Calls `body` for each thread id of a process. 0 or a negated errno.
     public static func forEachThread(of pid: Int32, _ body: (Int32) -> Void) -> Int32 {
-        forEachEntry(pc_proc_open(root, pid, "task", OpenFlags.readOnly | OpenFlags.directory)) { name in
+        forEachEntry(pc_proc_open(root, pid, text("task"), OpenFlags.readOnly | OpenFlags.directory)) { name in
             if let tid = ByteText.decimal(name), tid > 0, tid <= UInt64(Int32.max) { body(Int32(tid)) }
         }
     }
@@ -18,7 +18,7 @@ extension ProcFS {
     /// Calls `body` with the number and the object of each open descriptor of a process. Descriptors closed meanwhile
     /// are left out. 0 or a negated errno.
     public static func forEachDescriptor(of pid: Int32, _ body: (Int32, ObjectStatus) -> Void) -> Int32 {
-        let directory = pc_proc_open(root, pid, "fd", OpenFlags.readOnly | OpenFlags.directory)
+        let directory = pc_proc_open(root, pid, text("fd"), OpenFlags.readOnly | OpenFlags.directory)
         return forEachEntry(directory) { name in
             guard let number = ByteText.decimal(name), number <= UInt64(Int32.max), let path = name.baseAddress
             else { return }
@@ -33,7 +33,7 @@ extension ProcFS {
     /// Calls `body` with the address range and the object of each file mapping of a process (/proc/<pid>/map_files,
     /// needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE). 0 or a negated errno.
     public static func forEachMappedFile(of pid: Int32, _ body: (Range<UInt64>, ObjectStatus) -> Void) -> Int32 {
-        let directory = pc_proc_open(root, pid, "map_files", OpenFlags.readOnly | OpenFlags.directory)
+        let directory = pc_proc_open(root, pid, text("map_files"), OpenFlags.readOnly | OpenFlags.directory)
         return forEachEntry(directory) { name in
             guard let dash = name.firstIndex(of: UInt8(ascii: "-")), let path = name.baseAddress,
                 let start = ByteText.hexadecimal(UnsafeRawBufferPointer(rebasing: name[..<dash])),

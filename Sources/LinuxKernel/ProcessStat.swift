@@ -60,7 +60,7 @@ public struct ProcessStat: Equatable, Sendable {
         let major = bits >> 8 & 0xfff
         let minor = bits & 0xff | bits >> 12 & 0xfff00
         switch major {
-        case 136...143: return "pts\((major - 136) << 20 | minor)"
+        case 136...143: return "pts\((major - 136) * 256 + minor)"
         case 4: return minor < 64 ? "tty\(minor)" : "ttyS\(minor - 64)"
         case 5: return minor == 1 ? "console" : minor == 0 ? "tty" : nil
         case 204 where minor >= 64 && minor < 80: return "ttyAMA\(minor - 64)"

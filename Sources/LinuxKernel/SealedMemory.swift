@@ -28,6 +28,18 @@ public struct SealedMemory: ~Copyable, @unchecked Sendable {
         return file
     }
 
+    /// The same for an array.
+    public static func create(name: UnsafePointer<CChar>, bytes: [UInt8]) throws(KernelError) -> Descriptor {
+        let result = bytes.withUnsafeBytes { buffer -> Result<Int32, KernelError> in
+            do throws(KernelError) {
+                return .success(try create(name: name, bytes: buffer).release())
+            } catch {
+                return .failure(error)
+            }
+        }
+        return Descriptor(owning: try result.get())
+    }
+
     /// Maps a received memfd. EPERM unless all four seals are set, EINVAL if it is no memfd, EFBIG if larger than
     /// `limit` bytes. The descriptor may be closed afterwards.
     public init(mapping descriptor: Int32, limit: Int) throws(KernelError) {

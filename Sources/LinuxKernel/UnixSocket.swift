@@ -19,6 +19,12 @@ public enum UnixSocket {
         public var uid: UInt32
         /// The effective group id.
         public var gid: UInt32
+        /// All three.
+        public init(pid: Int32, uid: UInt32, gid: UInt32) {
+            self.pid = pid
+            self.uid = uid
+            self.gid = gid
+        }
     }
 
     /// Two connected sockets.

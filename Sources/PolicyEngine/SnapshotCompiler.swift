@@ -65,7 +65,7 @@ public struct CompilationError: Error, Equatable, Sendable, CustomStringConverti
     /// What is wrong.
     public var message: String
 
-    /// `file:line:column: message`.
+    /// One line for people.
     public var description: String { "\(position): \(message)" }
 }
 

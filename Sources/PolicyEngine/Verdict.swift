@@ -12,9 +12,9 @@ public enum Effect: UInt8, Sendable {
 
 /// A rule of one snapshot: its index in `CompiledSnapshot.rules`.
 public struct RuleID: RawRepresentable, Hashable, Sendable {
-    /// The index, or one of the special values below.
+    /// The bits, as stored.
     public var rawValue: UInt32
-    /// The rule of an index.
+    /// Wraps the stored bits.
     public init(rawValue: UInt32) { self.rawValue = rawValue }
     /// No rule.
     public static let none = RuleID(rawValue: 0xFFFF_FFFF)
@@ -24,9 +24,9 @@ public struct RuleID: RawRepresentable, Hashable, Sendable {
 
 /// Facts of an operation that cost something to find out.
 public struct FactSet: OptionSet, Sendable {
-    /// One bit a fact.
+    /// The bits, as stored.
     public let rawValue: UInt8
-    /// The facts of these bits.
+    /// Wraps the stored bits.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
     /// The executable that `fromSource` is compared with.
     public static let source = FactSet(rawValue: 1)

@@ -14,5 +14,6 @@ public struct SourcePosition: Sendable, Hashable, CustomStringConvertible {
         self.column = column
     }
 
+    /// One line for people.
     public var description: String { "\(file):\(line):\(column)" }
 }

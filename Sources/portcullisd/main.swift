@@ -1,1 +1,4 @@
-print("not wired yet")
+import Agent
+import Glibc
+
+exit(PortcullisDaemon.run(Array(CommandLine.arguments.dropFirst())))

@@ -13,7 +13,9 @@ final class Scratch {
         let id = UUID().uuidString.prefix(8)
         root = "/tmp/portcullis-test-\(id)"
         outside = "/tmp/portcullis-agent-\(id)"
-        for path in [root, outside] { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+        for path in [root, outside] {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        }
         try mount(root)
         for name in ["prot", "prot/sub", "work", "bin"] {
             try FileManager.default.createDirectory(atPath: "\(root)/\(name)", withIntermediateDirectories: true)
@@ -25,7 +27,9 @@ final class Scratch {
         chmod(root, 0o755)
     }
 
-    static func tmpfs(_ path: String) throws { try Shell.check("mount", "-t", "tmpfs", "-o", "size=64m", "portcullis-test", path) }
+    static func tmpfs(_ path: String) throws {
+        try Shell.check("mount", "-t", "tmpfs", "-o", "size=64m", "portcullis-test", path)
+    }
 
     deinit {
         _ = Shell.run("umount", "-l", root)

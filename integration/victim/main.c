@@ -3,7 +3,7 @@
 // usage: portcullis-victim VERB ARGUMENT...
 // Prints "ok" or "errno N NAME" and, for reads, the first bytes. Exits 0 when the operation succeeded, 10 when the kernel
 // refused it, 2 on wrong usage. Every verb is one row of the table at the end of the file.
-#define _GNU_SOURCE
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>

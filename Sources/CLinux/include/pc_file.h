@@ -66,8 +66,11 @@ int pc_set_close_on_exec(int fd, int on);
 int pc_set_nonblocking(int fd, int on);
 /// O_PATH, which needs _GNU_SOURCE.
 int pc_open_path(void);
-/// fcntl(2) F_SETLEASE: `lease` is F_RDLCK, F_WRLCK or F_UNLCK.
-int pc_set_lease(int fd, int lease);
+/// fcntl(2) F_SETLEASE with F_RDLCK. A writer's open breaks the lease with a signal, by default SIGIO, which ends the
+/// process: it is turned into SIGURG, which by default does nothing.
+int pc_take_read_lease(int fd);
+/// fcntl(2) F_SETLEASE with F_UNLCK.
+int pc_release_lease(int fd);
 /// fstatfs(2): f_type in `magic`.
 int pc_file_system_magic(int fd, int64_t *magic);
 

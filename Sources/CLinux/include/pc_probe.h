@@ -14,8 +14,9 @@ int pc_seccomp_flag_known(uint64_t flag);
 int pc_seccomp_addfd_probe(void);
 /// landlock_create_ruleset(2) LANDLOCK_CREATE_RULESET_VERSION: the ABI number or -errno.
 int pc_landlock_abi(void);
-/// Opens a netlink socket of `protocol` and closes it.
-int pc_netlink_probe(int protocol);
+/// io_uring_setup(2) with arguments that are always refused: 0 if the caller could make a ring, -EPERM if
+/// kernel.io_uring_disabled (Linux 6.6) or a filter forbids it, -ENOSYS if the kernel has none.
+int pc_io_uring_probe(void);
 /// Sends one empty nf_tables request (NFT_MSG_GETGEN) and reads the answer: 0 or -errno.
 int pc_nftables_probe(void);
 /// A forked child tries unshare(CLONE_NEWUSER): 0 or -errno.

@@ -1,0 +1,129 @@
+import ArgumentParser
+import FileEnforcement
+import Glibc
+import LinuxKernel
+import PolicyModel
+
+/// The command line of `portcullisd`.
+public enum PortcullisDaemon {
+    /// Runs the daemon, or a role of it. Returns the exit code.
+    public static func run(_ arguments: [String]) -> Int32 {
+        // Roles are started by the guardian with fixed arguments: no parser in the way.
+        if arguments.count >= 2, arguments[0] == "--role", let role = AgentRole(rawValue: arguments[1]) {
+            return AgentProgram.runRole(role, Array(arguments.dropFirst(2)))
+        }
+        do {
+            let command = try DaemonCommand.parse(arguments)
+            return AgentProgram.runGuardian(try command.settings())
+        } catch let error as ConfigurationError {
+            FileHandleText.writeError("portcullisd: \(error)")
+            return 1
+        } catch {
+            let text = DaemonCommand.fullMessage(for: error)
+            let code = DaemonCommand.exitCode(for: error)
+            if code.isSuccess { print(text) } else { FileHandleText.writeError(text) }
+            return code.isSuccess ? 0 : 2
+        }
+    }
+}
+
+struct DaemonCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "portcullisd",
+        abstract: "Enforces KubeArmor policies on this host.",
+        discussion: "Without options: no policies, unix socket in /run/portcullis, no alerts file.",
+        version: AgentVersion.text)
+
+    @Option(help: ArgumentHelp("Configuration file (YAML); the command line wins over it.", valueName: "file"))
+    var config: String?
+    @Option(help: ArgumentHelp("Folder or file with policies; may be given more than once.", valueName: "path"))
+    var policies: [String] = []
+    @Option(help: ArgumentHelp("Append alerts to this file; '-' is standard output.", valueName: "file"))
+    var alerts: String?
+    @Option(
+        help: ArgumentHelp(
+            "Keys of the alerts: kubearmor (as its gRPC clients see them) or daemon (as its log file).",
+            valueName: "keys"))
+    var alertsKeys: String?
+    @Flag(help: "Send alerts to the local syslog too.")
+    var syslog = false
+    @Option(help: ArgumentHelp("Socket of the command line tool.", valueName: "path"))
+    var socket: String?
+    @Option(help: ArgumentHelp("Directory of socket, lock and pid files.", valueName: "path"))
+    var runDirectory: String?
+    @Option(help: ArgumentHelp("Directory in which applied policies are kept.", valueName: "path"))
+    var stateDirectory: String?
+    @Option(help: ArgumentHelp("User id of the unprivileged front.", valueName: "uid"))
+    var frontUser: UInt32?
+    @Option(help: ArgumentHelp("Node name in alerts and selectors.", valueName: "name"))
+    var host: String?
+    @Option(
+        help: ArgumentHelp("Further node label for selectors; may be given more than once.", valueName: "key=value"))
+    var nodeLabel: [String] = []
+    @Option(help: ArgumentHelp("Cluster name in alerts.", valueName: "name"))
+    var cluster: String?
+    @Option(help: ArgumentHelp("Default posture of files and programs: allow, audit or block.", valueName: "posture"))
+    var filePosture: String?
+    @Option(
+        help: ArgumentHelp(
+            "Verdict of a failure, such as worker-lost=allow; may be given more than once.", valueName: "name=verdict"))
+    var onFailure: [String] = []
+    @Option(help: ArgumentHelp("Answer an event held longer than this.", valueName: "milliseconds"))
+    var deadline: Int?
+    @Option(
+        help: ArgumentHelp(
+            "What happens to processes that hold a newly protected file open: alert or kill.", valueName: "action"))
+    var staleFd: String?
+    @Flag(help: "Report every alert: no throttling.")
+    var noThrottle = false
+    @Flag(help: "Ask about every open anew: no ignore marks.")
+    var noCache = false
+
+    /// The settings: defaults, then the configuration file, then the command line.
+    func settings() throws -> AgentSettings {
+        var result = AgentSettings()
+        if let config { try ConfigurationFile.read(config, into: &result) }
+        result.policyPaths += policies.map(Self.absolute)
+        if let alerts { result.alertsPath = alerts == "-" ? "-" : Self.absolute(alerts) }
+        switch alertsKeys {
+        case nil, "kubearmor": break
+        case "daemon": result.daemonKeys = true
+        case let other?: throw ConfigurationError(text: "--alerts-keys must be kubearmor or daemon, not '\(other)'")
+        }
+        result.syslog = result.syslog || syslog
+        if let socket { result.socketPath = Self.absolute(socket) }
+        if let runDirectory { result.runDirectory = Self.absolute(runDirectory) }
+        if let stateDirectory { result.stateDirectory = Self.absolute(stateDirectory) }
+        if let frontUser {
+            guard frontUser != 0 else { throw ConfigurationError(text: "--front-user must not be root") }
+            result.frontUser = frontUser
+            result.frontGroup = frontUser
+        }
+        if let host { result.host = host }
+        result.nodeLabels += nodeLabel
+        if let cluster { result.cluster = cluster }
+        if let filePosture { result.postures.file = try ConfigurationFile.posture(filePosture, "--file-posture") }
+        for text in onFailure { try ConfigurationFile.setFailure(text, "--on-failure", &result) }
+        if let deadline {
+            guard (50...60_000).contains(deadline) else {
+                throw ConfigurationError(text: "--deadline must be between 50 and 60000 milliseconds, not \(deadline)")
+            }
+            result.deadlineMilliseconds = deadline
+        }
+        switch staleFd {
+        case nil, "alert": break
+        case "kill": result.killStaleDescriptors = true
+        case let other?: throw ConfigurationError(text: "--stale-fd must be alert or kill, not '\(other)'")
+        }
+        if noThrottle { result.alertThrottling = false }
+        if noCache { result.cachesAllows = false }
+        return result
+    }
+
+    /// The roles run in another directory than the caller may be in.
+    private static func absolute(_ path: String) -> String {
+        guard !path.hasPrefix("/"), let base = getcwd(nil, 0) else { return path }
+        defer { free(base) }
+        return String(cString: base) + "/" + path
+    }
+}

@@ -1,0 +1,335 @@
+import ControlProtocol
+import EventRing
+import FileEnforcement
+import Glibc
+import LinuxKernel
+import PolicyEngine
+import PolicyLoading
+import PolicyModel
+import Telemetry
+import Workloads
+
+/// The front: parses, compiles, tells. It has no capability, its own user id, and a seccomp filter without execve; whatever a
+/// policy file or a client sends meets only this process.
+final class Front {
+    private let settings: AgentSettings
+    private let board: StatusBoard
+    private let host: HostWorkload
+    private let selection: HostSelection
+    private let telemetry: TelemetryPipeline
+    private let feed: AlertFeed
+    private let subscribers: SubscriberSink
+    private let alerts: DescriptorSink?
+    private let handoff: AlertsFileHandoff
+    private let pipeline: PolicyPipeline
+    private let server: ControlServer
+    private let saved: AppliedPolicyFiles
+    private var scan: [String: LoadResult] = [:]
+    private var isStarted: Bool
+    /// A front that replaces another found a policy file that does not load: what that file had is in force, but not known
+    /// here, so nothing is put in force until the file is mended.
+    private var lacksFiles = false
+    /// A start that failed: the exit code.
+    private var exitCode: Int32?
+
+    /// - Parameter replaces: the agent enforces already; this front takes over from one that died.
+    init(settings: AgentSettings, hasAlertsFile: Bool, replaces: Bool) throws(KernelError) {
+        self.settings = settings
+        isStarted = replaces
+        board = try SharedRegions.board(RoleDescriptor.board)
+        host = HostWorkload(configured: settings.host)
+        selection = HostSelection(host: host.name, nodeLabels: settings.nodeLabels)
+        subscribers = SubscriberSink(wake: RoleDescriptor.ringWake)
+        handoff = try AlertsFileHandoff()
+        alerts = hasAlertsFile ? Self.alertsSink(settings, handoff) : nil
+        var queues = [SinkQueue(name: "subscribers", sink: subscribers)]
+        if let alerts {
+            queues.append(
+                SinkQueue(name: "file", sink: alerts, encoding: settings.daemonKeys ? .daemon : .camelCase))
+        }
+        if settings.syslog {
+            queues.append(SinkQueue(name: "syslog", sink: SyslogSink(hostName: host.name)))
+        }
+        let throttle = ThrottleSettings(
+            isEnabled: settings.alertThrottling, maxAlertsPerSecond: Int32(clamping: settings.maxAlertPerSec),
+            silenceSeconds: Int32(clamping: settings.throttleSec))
+        telemetry = TelemetryPipeline(
+            builder: AlertBuilder(
+                node: NodeIdentity(clusterName: settings.cluster, hostName: host.name, nodeID: host.nodeID),
+                version: AgentVersion.text),
+            throttle: AlertThrottle(settings: throttle), queues: queues)
+        feed = try AlertFeed(pipeline: telemetry)
+        pipeline = PolicyPipeline(
+            selection: selection, postures: settings.postures, firstNumber: board.value(.generation) + 1,
+            send: { message, contents in
+                guard let contents else { return Channel.send(RoleDescriptor.peer, message) }
+                guard let memory = try? SealedRegion.seal(contents, name: "portcullis-policies") else { return false }
+                defer { RawDescriptor.close(memory) }
+                return Channel.send(RoleDescriptor.peer, message, descriptor: memory)
+            })
+        server = ControlServer(listener: RoleDescriptor.primary)
+        saved = AppliedPolicyFiles(directory: settings.stateDirectory + "/policies")
+    }
+
+    private static func alertsSink(_ settings: AgentSettings, _ handoff: AlertsFileHandoff) -> DescriptorSink {
+        DescriptorSink(
+            descriptor: RoleDescriptor.secondary, ownsDescriptor: false,
+            maximumBytes: settings.alertsPath == "-" ? 0 : UInt64(clamping: settings.alertsRotateBytes),
+            reopen: { _ in handoff.request() })
+    }
+
+    /// Runs until the guardian says stop or goes away. Returns the exit code.
+    func run() -> Int32 {
+        guard telemetry.start() else {
+            AgentLog.error("the alert threads cannot be started")
+            return 1
+        }
+        Channel.send(RoleDescriptor.guardian, ChannelMessage(.scanPolicies))
+        while exitCode == nil {
+            let more = feed.drain { [pipeline] in pipeline.rule($0, generation: $1) }
+            var poll = PollSet()
+            poll.add(RoleDescriptor.guardian, .readable)
+            poll.add(RoleDescriptor.peer, .readable)
+            poll.add(RoleDescriptor.ringWake, .readable)
+            server.addDescriptors(to: &poll)
+            let sleeps = !more && feed.prepareSleep()
+            _ = poll.wait(timeoutMilliseconds: sleeps ? 1000 : 0)
+            if poll.isReady(2) { EventDescriptor.drain(RoleDescriptor.ringWake) }
+            if poll.isReady(0), let code = readGuardian() { return finish(code) }
+            if poll.isReady(1) { readWorker() }
+            server.handle(poll, first: 3) { [self] in answer($0, $1) }
+            subscribers.setWanted(server.hasSubscribers)
+            let (lines, lost) = subscribers.take()
+            for (index, line) in lines.enumerated() { server.publish(line, lost: index == 0 ? lost : 0) }
+            telemetry.tick()
+        }
+        return finish(exitCode ?? 1)
+    }
+
+    private func finish(_ code: Int32) -> Int32 {
+        while feed.drain({ [pipeline] in pipeline.rule($0, generation: $1) }) {}
+        telemetry.stop()
+        return code
+    }
+
+    // MARK: - Guardian
+
+    private func readGuardian() -> Int32? {
+        while true {
+            switch Channel.next(RoleDescriptor.guardian) {
+            case .none: return nil
+            case .closed: return 0
+            case .message(let message, let descriptor):
+                var isTaken = false
+                defer { if let descriptor, !isTaken { RawDescriptor.close(descriptor) } }
+                switch message.kind {
+                case .policyFile:
+                    if let descriptor {
+                        scan[message.string] = PolicyFileReader.load(descriptor: descriptor, file: message.string)
+                    }
+                case .policyUnreadable:
+                    let parts = message.text.split(separator: 0, maxSplits: 1).map {
+                        String(decoding: $0, as: UTF8.self)
+                    }
+                    let file = parts.first ?? ""
+                    scan[file] = LoadResult(diagnostics: [
+                        Diagnostic(
+                            position: SourcePosition(file: file, line: 1, column: 1),
+                            message: parts.last ?? "unreadable")
+                    ])
+                case .policyScanEnd: scanned()
+                case .alertsFile:
+                    if let descriptor {
+                        handoff.deliver(descriptor)
+                        isTaken = true
+                    }
+                case .roleStarted: feed.abandon()
+                case .stop: return 0
+                default: break
+                }
+            }
+        }
+    }
+
+    private func scanned() {
+        var store = pipeline.latestStore
+        let problems = store.replaceFiles(scan)
+        scan = [:]
+        for problem in problems where isStarted || problem.severity == .warning { AgentLog.warning("\(problem)") }
+        if !isStarted {
+            let errors = problems.filter { $0.severity == .error }
+            if !errors.isEmpty {
+                for error in errors { FileHandleText.writeError("\(error)") }
+                AgentLog.error("not started: \(errors.count) problem\(errors.count == 1 ? "" : "s") in the policies")
+                exitCode = 1
+                return
+            }
+        }
+        if pipeline.active == nil {
+            let (policies, broken) = saved.load()
+            for problem in broken { AgentLog.warning("\(problem)") }
+            store.apply(policies)
+            lacksFiles = problems.contains { $0.severity == .error }
+        } else if lacksFiles {
+            lacksFiles = problems.contains { $0.severity == .error }
+        }
+        if lacksFiles {
+            AgentLog.error("the rules in force stay as they are until the policy files load")
+            return
+        }
+        pipeline.submit(
+            PolicyPipeline.Change(store: store) { [self] outcome in
+                switch outcome {
+                case .activated(let generation):
+                    if !isStarted {
+                        isStarted = true
+                        Channel.send(RoleDescriptor.guardian, ChannelMessage(.frontReady, number: generation))
+                    } else {
+                        AgentLog.info("policies loaded again (generation \(generation))")
+                    }
+                case .refused(let reason):
+                    AgentLog.error("policies not put in force: \(reason)")
+                    if !isStarted { exitCode = 1 }
+                }
+            })
+    }
+
+    // MARK: - Worker
+
+    private func readWorker() {
+        while let (message, descriptor) = Channel.receive(RoleDescriptor.peer) {
+            let contents = descriptor.flatMap(SealedRegion.contents)
+            if let descriptor { RawDescriptor.close(descriptor) }
+            if message.kind == .hello {
+                feed.abandon()
+                pipeline.workerStarted(generation: message.number)
+            } else {
+                pipeline.receive(message, contents: contents)
+            }
+        }
+    }
+
+    // MARK: - Clients
+
+    private func answer(_ request: ControlRequest, _ client: ControlServer.Client) {
+        switch request {
+        case .apply(let documents, let dryRun): apply(documents, dryRun: dryRun, client)
+        case .delete(let kind, let namespace, let name): delete(kind, namespace, name, client)
+        case .policies: server.send(.policies(summaries()), to: client)
+        case .status:
+            server.send(
+                .status(
+                    StatusReport(
+                        board: board, host: host.name, failures: settings.failures, active: pipeline.active,
+                        ledger: telemetry.ledger
+                    ).status), to: client)
+        case .logs(let filters): client.filters = filters
+        case .unlock:
+            guard client.user == 0 else {
+                server.send(.notPermitted(message: "only root may end enforcement"), to: client)
+                return
+            }
+            server.send(.done(messages: ["enforcement ends"]), to: client)
+            Channel.send(RoleDescriptor.guardian, ChannelMessage(.unlock))
+        }
+    }
+
+    private func apply(_ documents: [PolicyDocument], dryRun: Bool, _ client: ControlServer.Client) {
+        guard isComplete(client) else { return }
+        var pieces: [AppliedPolicyFiles.Piece] = []
+        var problems: [String] = []
+        for document in documents {
+            let result = PolicyDocumentLoader().load(bytes: Array(document.text.utf8), file: document.name)
+            problems += result.diagnostics.filter { $0.severity == .error }.map(\.description)
+            guard result.isValid else { continue }
+            guard let parts = AppliedPolicyFiles.split(document.text, name: document.name, expecting: result.policies)
+            else {
+                problems.append("\(document.name): the documents cannot be told apart; apply them one by one")
+                continue
+            }
+            pieces += parts
+        }
+        guard problems.isEmpty else {
+            server.send(.failed(messages: problems), to: client)
+            return
+        }
+        let before = Set(pipeline.latestStore.entries.map { PolicyStore.Key($0.policy) })
+        let messages = pieces.map { piece in
+            let key = PolicyStore.Key(piece.policy)
+            return "\(key.text) \(before.contains(key) ? "modified" : "applied")\(dryRun ? " (dry run)" : "")"
+        }
+        if dryRun {
+            server.send(.done(messages: messages), to: client)
+            return
+        }
+        // Saved before in force: what is in force is never less than what a restart brings back.
+        do { for piece in pieces { try saved.save(piece) } } catch {
+            server.send(.failed(messages: ["\(error)"]), to: client)
+            return
+        }
+        var store = pipeline.latestStore
+        store.apply(pieces.map(\.policy))
+        pipeline.submit(
+            PolicyPipeline.Change(store: store) { [self] outcome in
+                switch outcome {
+                case .activated: server.send(.done(messages: messages), to: client)
+                case .refused(let reason):
+                    for piece in pieces { saved.remove(PolicyStore.Key(piece.policy)) }
+                    server.send(.failed(messages: [reason]), to: client)
+                }
+            })
+    }
+
+    private func delete(_ kind: String, _ namespace: String, _ name: String, _ client: ControlServer.Client) {
+        guard isComplete(client) else { return }
+        guard let policyKind = PolicyKind(rawValue: kind) else {
+            server.send(.failed(messages: ["kind '\(kind)' is not known"]), to: client)
+            return
+        }
+        let key = PolicyStore.Key(kind: policyKind, namespace: namespace, name: name)
+        var store = pipeline.latestStore
+        switch store.delete(key) {
+        case .absent: server.send(.failed(messages: ["\(key.text) does not exist"]), to: client)
+        case .inFile(let file):
+            server.send(.failed(messages: ["\(key.text) is in \(file): remove it there"]), to: client)
+        case .deleted:
+            pipeline.submit(
+                PolicyPipeline.Change(store: store) { [self] outcome in
+                    switch outcome {
+                    case .activated:
+                        saved.remove(key)
+                        server.send(.done(messages: ["\(key.text) deleted"]), to: client)
+                    case .refused(let reason): server.send(.failed(messages: [reason]), to: client)
+                    }
+                })
+        }
+    }
+
+    private func isComplete(_ client: ControlServer.Client) -> Bool {
+        if lacksFiles {
+            server.send(
+                .failed(messages: ["a policy file does not load; mend it first ('portcullis check' says what is wrong)"]
+                ),
+                to: client)
+        }
+        return !lacksFiles
+    }
+
+    private func summaries() -> [PolicySummary] {
+        (pipeline.active?.store.entries ?? []).map { entry in
+            let policy = entry.policy
+            let origin: String
+            switch entry.origin {
+            case .applied: origin = "applied"
+            case .file(let name): origin = name
+            }
+            return PolicySummary(
+                kind: policy.kind.rawValue, namespace: policy.namespace ?? "", name: policy.name,
+                action: policy.attributes.action.name,
+                rules: policy.process.count + policy.file.count + policy.protocols.count + policy.dns.count
+                    + policy.capabilities.count + policy.syscalls.count + policy.presets.count + policy.devices.count
+                    + policy.ingress.count + policy.egress.count,
+                origin: origin, selected: selection.selects(policy))
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import ControlProtocol
+import FileEnforcement
+import PolicyEngine
+import PolicyModel
+import Telemetry
+
+/// Makes the answer to `portcullis status` from the board, the rules in force and what telemetry counted.
+struct StatusReport {
+    let board: StatusBoard
+    let host: String
+    let failures: FailureTable
+    let active: PolicyPipeline.Active?
+    let ledger: LossLedger
+
+    var status: AgentStatus {
+        AgentStatus(
+            version: AgentVersion.text, host: host, generation: board.value(.generation),
+            processes: [
+                "guardian": Int(board.value(.guardianProcess)), "worker": Int(board.value(.workerProcess)),
+                "front": Int(board.value(.frontProcess)),
+            ], counters: counters,
+            failures: FailureRow.allCases.map {
+                FailureStatus(name: $0.name, verdict: failures.allows($0) ? "allow" : "deny", count: board.failures($0))
+            }, rules: rules, gaps: gaps)
+    }
+
+    private var counters: [String: UInt64] {
+        var result: [String: UInt64] = [:]
+        let named: [(String, StatusBoard.Slot)] = [
+            ("events", .events), ("allowed", .allowed), ("audited", .audited), ("blocked", .blocked),
+            ("own-passed", .ownPassed), ("block-records-lost", .blockRecordsLost),
+            ("event-records-lost", .eventRecordsLost), ("ignore-marks-set", .ignoreMarks), ("inode-marks", .inodeMarks),
+            ("directory-marks", .directoryMarks), ("filesystem-marks", .filesystemMarks),
+            ("indexed-objects", .indexedObjects), ("mark-failures", .markFailures), ("spin-hits", .spinHits),
+            ("spin-misses", .spinMisses), ("worker-restarts", .workerRestarts), ("front-restarts", .frontRestarts),
+            ("adopted-events", .adoptedEvents),
+        ]
+        for (name, slot) in named { result[name] = board.value(slot) }
+        result["alerts-generated"] = ledger.generated
+        result["alerts-emitted"] = ledger.emitted
+        result["alerts-suppressed"] = ledger.suppressed
+        return result
+    }
+
+    private var rules: [RuleCoverage] {
+        guard let active else { return [] }
+        var notes: [RuleID: [String]] = [:]
+        for note in active.notes where note.rule != .none { notes[note.rule, default: []].append(note.gap.text) }
+        return active.rules.map { rule in
+            let row = RuleCoverageTable.row(for: rule)
+            return RuleCoverage(
+                policy: rule.policyName, category: Self.name(rule), subject: rule.subject,
+                action: rule.attributes.action.name, position: rule.position.description, enforcedBy: row.enforcedBy,
+                gaps: row.gaps + (notes[rule.id] ?? []))
+        }
+    }
+
+    private var gaps: [String] {
+        guard let active else { return ["no policies are in force yet"] }
+        var result = active.notes.filter { $0.rule == .none }.map(\.gap.text)
+        let others = active.store.policies.filter { $0.kind != .host }
+        if !others.isEmpty {
+            result.append(
+                "\(others.count) container, cluster or network "
+                    + (others.count == 1 ? "policy has" : "policies have") + " no workload here yet: not enforced")
+        }
+        for policy in active.store.policies where policy.kind == .host {
+            if !policy.devices.isEmpty { result.append("\(policy.name): device rules are not enforced") }
+            if !policy.apparmor.isEmpty { result.append("\(policy.name): native AppArmor text is not enforced") }
+        }
+        return result
+    }
+
+    private static func name(_ rule: RuleDescription) -> String {
+        if rule.isPreset != nil { return "presets" }
+        switch rule.category {
+        case .process: return "process"
+        case .file: return "file"
+        case .networkProtocol: return "network"
+        case .dns: return "dns"
+        case .capability: return "capabilities"
+        case .syscall: return "syscalls"
+        }
+    }
+}

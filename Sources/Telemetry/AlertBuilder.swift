@@ -1,0 +1,189 @@
+/// Makes alerts from events, by the field rules of KubeArmor. See `docs/telemetry.md` for the rules and our additions.
+public struct AlertBuilder: Sendable {
+    /// How alerts name this machine.
+    public var node: NodeIdentity
+    /// `KubeArmorVersion`; empty leaves the field out.
+    public var version: String
+    /// How much of a text is kept.
+    public var limits: FieldLimits
+    private let users: UserNames
+
+    /// Creates a builder.
+    public init(
+        node: NodeIdentity, version: String = "", limits: FieldLimits = FieldLimits(), users: UserNames = UserNames()
+    ) {
+        self.node = node
+        self.version = version
+        self.limits = limits
+        self.users = users
+    }
+
+    /// The alert for `event`.
+    ///
+    /// - Parameters:
+    ///   - rule: what decided; a notice takes its policy name, severity, tags and message from it.
+    ///   - workload: the container, `nil` on the host.
+    public func alert(for event: EnforcementEvent, rule: RuleMetadata, workload: AlertWorkload? = nil) -> Alert {
+        var alert = blank(at: event.wallClock, workload: workload)
+        alert.isTruncated = !event.truncation.isEmpty
+        fillProcess(&alert, event)
+        fillRule(&alert, rule)
+        fillObject(&alert, event)
+        switch event.kind {
+        case .verdict:
+            let isEnforcing = event.effect == .block || rule.origin != .rule
+            if isEnforcing {
+                (alert.data, alert.eventData) = event.category == .process ? Self.bprmCheck : Self.fileOpen
+            } else {
+                (alert.data, alert.eventData) = Self.systemCallData(event)
+            }
+            alert.enforcer = rule.presetEnforcer ?? event.enforcer
+        case .staleDescriptor:
+            alert.operation = "File"
+            alert.data = "event=stale-fd" + (event.descriptor.map { " fd=\($0)" } ?? "")
+            alert.eventData = EventDatum.parse(alert.data)
+            alert.enforcer = event.enforcer
+        case .notice:
+            alert.type = "SystemEvent"
+            alert.operation = "Notice"
+            alert.source = []
+            alert.resource = capped(event.resource, limits.path, &alert.isTruncated)
+            alert.enforcer = event.enforcer
+            alert.result = "Passed"
+            return alert
+        }
+        alert.action = Self.action(event.effect, rule)
+        alert.result = event.effect == .block ? "Permission denied" : "Passed"
+        return alert
+    }
+
+    /// The record that says a workload's alerts are being withheld; process fields stay zero, as upstream's kernel part has it.
+    public func thresholdRecord(
+        settings: ThrottleSettings, wallClock: UInt64, workload: AlertWorkload? = nil, suppressed: UInt64 = 0
+    ) -> Alert {
+        var alert = blank(at: wallClock, workload: workload)
+        alert.type = "SystemEvent"
+        alert.operation = "AlertThreshold"
+        alert.result = "Passed"
+        alert.maxAlertsPerSec = settings.maxAlertsPerSecond
+        alert.droppingAlertsInterval = settings.silenceSeconds
+        alert.suppressed = suppressed
+        return alert
+    }
+
+    // MARK: - Parts
+
+    private static let bprmCheck = withEventData("lsm=SECURITY_BPRM_CHECK")
+    private static let fileOpen = withEventData("lsm=FILE_OPEN")
+
+    private static func withEventData(_ data: String) -> (String, [EventDatum]) { (data, EventDatum.parse(data)) }
+
+    private func blank(at wallClock: UInt64, workload: AlertWorkload?) -> Alert {
+        var alert = Alert()
+        alert.wallClock = wallClock
+        alert.clusterName = node.clusterName
+        alert.hostName = node.hostName
+        alert.nodeID = node.nodeID
+        alert.version = version
+        alert.workload = workload
+        return alert
+    }
+
+    private func fillProcess(_ alert: inout Alert, _ event: EnforcementEvent) {
+        alert.hostPID = event.hostPID
+        alert.hostPPID = event.hostPPID
+        alert.ppid = event.hostPPID
+        alert.pid = alert.workload == nil || event.namespacePID == 0 ? event.hostPID : event.namespacePID
+        alert.uid = event.uid
+        alert.oid = event.oid
+        if alert.workload == nil, event.kind != .notice { alert.userName = users.name(of: event.uid) }
+        alert.parentProcessName = capped(event.parentExecutable, limits.path, &alert.isTruncated)
+        alert.cwd = capped(event.workingDirectory, limits.path, &alert.isTruncated)
+        if let last = alert.cwd.last, last != UInt8(ascii: "/") { alert.cwd.append(UInt8(ascii: "/")) }
+        alert.tty = capped(event.tty, limits.name, &alert.isTruncated)
+        if event.kind != .notice { alert.execID = "0" }
+        alert.executableName = capped(event.comm, limits.name, &alert.isTruncated)
+        alert.lost = event.lossCount
+        alert.policyGeneration = event.snapshotGeneration
+    }
+
+    private func fillRule(_ alert: inout Alert, _ rule: RuleMetadata) {
+        alert.policyName = rule.policyName
+        alert.severity = rule.severityText
+        alert.tags = rule.joinedTags
+        alert.atags = rule.splitTags
+        alert.message = rule.message
+        alert.type = rule.isHostPolicy ? "MatchedHostPolicy" : "MatchedPolicy"
+    }
+
+    private func fillObject(_ alert: inout Alert, _ event: EnforcementEvent) {
+        if event.category == .process && event.kind == .verdict {
+            alert.operation = "Process"
+            alert.processName = capped(event.resource, limits.path, &alert.isTruncated)
+            alert.source = alert.parentProcessName
+            alert.resource = commandLine(event.resource, event.arguments, &alert.isTruncated)
+        } else {
+            alert.operation = "File"
+            alert.processName = capped(event.executable, limits.path, &alert.isTruncated)
+            alert.source = commandLine(event.executable, event.arguments, &alert.isTruncated)
+            alert.resource = capped(event.resource, limits.path, &alert.isTruncated)
+        }
+        alert.resourceAlias = capped(event.aliasPath, limits.path, &alert.isTruncated)
+        alert.isPathUntrusted = event.isPathUntrusted
+        alert.isMatchedByObject = event.isMatchedByObject
+    }
+
+    /// `Audit (…)` marks what the policy would have done, had enforcement been possible.
+    private static func action(_ effect: EnforcementEvent.Effect, _ rule: RuleMetadata) -> String {
+        guard effect == .audit else { return "Block" }
+        return switch rule.action {
+        case .audit: "Audit"
+        case .block: "Audit (Block)"
+        case .allow: "Audit (Allow)"
+        }
+    }
+
+    private static func systemCallData(_ event: EnforcementEvent) -> (String, [EventDatum]) {
+        guard let name = SystemCallText.name(of: event.syscallNumber) else {
+            return event.category == .process ? bprmCheck : fileOpen
+        }
+        var data = "syscall=" + name
+        switch name {
+        case "SYS_OPENAT", "SYS_OPENAT2", "SYS_EXECVEAT", "SYS_OPEN_BY_HANDLE_AT":
+            if let descriptor = event.descriptor { data += " fd=\(descriptor)" }
+        default: break
+        }
+        if let flags = event.openFlags {
+            switch name {
+            case "SYS_EXECVEAT": data += " flag=" + SystemCallText.atFlags(flags)
+            case "SYS_OPEN", "SYS_OPENAT", "SYS_OPENAT2", "SYS_OPEN_BY_HANDLE_AT":
+                data += " flags=" + SystemCallText.openFlags(flags)
+            default: break
+            }
+        }
+        return withEventData(data)
+    }
+
+    private func capped(_ text: [UInt8], _ limit: Int, _ isTruncated: inout Bool) -> [UInt8] {
+        guard text.count > limit else { return text }
+        isTruncated = true
+        return Array(ScalarScanner.prefix(text, limit: limit))
+    }
+
+    /// `path arg1 arg2`: argv[0] is what the caller chose to write there, so the path stands in its place.
+    private func commandLine(_ path: [UInt8], _ arguments: [UInt8], _ isTruncated: inout Bool) -> [UInt8] {
+        guard let end = arguments.firstIndex(of: 0), end + 1 < arguments.count else {
+            return capped(path, limits.path, &isTruncated)
+        }
+        var line = capped(path, limits.path, &isTruncated)
+        var rest = arguments[(end + 1)...]
+        if rest.last == 0 { rest.removeLast() }
+        let room = max(0, limits.commandLine - line.count - 1)
+        // One byte more than fits is enough to cut at a character boundary, so 2 MiB of arguments are not copied.
+        let taken = rest.prefix(room + 1)
+        line.reserveCapacity(line.count + taken.count + 1)
+        line.append(UInt8(ascii: " "))
+        for byte in taken { line.append(byte == 0 ? UInt8(ascii: " ") : byte) }
+        return capped(line, max(limits.commandLine, limits.path), &isTruncated)
+    }
+}

@@ -1,0 +1,77 @@
+/// Names that `Data` shows for system calls and their flags.
+enum SystemCallText {
+    /// `SYS_…` of the calls that can raise a file or process event; `nil` for others.
+    ///
+    /// Source: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
+    static func name(of number: Int32) -> String? {
+        #if arch(x86_64)
+            switch number {
+            case 2: return "SYS_OPEN"
+            case 59: return "SYS_EXECVE"
+            case 76: return "SYS_TRUNCATE"
+            case 85: return "SYS_CREAT"
+            case 257: return "SYS_OPENAT"
+            case 304: return "SYS_OPEN_BY_HANDLE_AT"
+            case 322: return "SYS_EXECVEAT"
+            case 437: return "SYS_OPENAT2"
+            default: return nil
+            }
+        #else
+            switch number {
+            case 45: return "SYS_TRUNCATE"
+            case 56: return "SYS_OPENAT"
+            case 221: return "SYS_EXECVE"
+            case 265: return "SYS_OPEN_BY_HANDLE_AT"
+            case 281: return "SYS_EXECVEAT"
+            case 437: return "SYS_OPENAT2"
+            default: return nil
+            }
+        #endif
+    }
+
+    /// `O_RDONLY|O_CLOEXEC`: the access mode, then the other known flags from the lowest bit up, then what is left in
+    /// hexadecimal.
+    ///
+    /// Source: include/uapi/asm-generic/fcntl.h; arm64 moves four flags (arch/arm64/include/uapi/asm/fcntl.h).
+    static func openFlags(_ flags: UInt32) -> String {
+        var text = ["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"][Int(flags & 3)]
+        var rest = flags & ~3
+        for (bits, name) in openFlagNames where rest & bits == bits {
+            text += "|" + name
+            rest &= ~bits
+        }
+        if rest != 0 { text += "|0x" + String(rest, radix: 16) }
+        return text
+    }
+
+    /// `AT_EMPTY_PATH|AT_SYMLINK_NOFOLLOW`; empty for 0. Source: include/uapi/linux/fcntl.h.
+    static func atFlags(_ flags: UInt32) -> String {
+        var names: [String] = []
+        var rest = flags
+        for (bits, name) in [(UInt32(0x100), "AT_SYMLINK_NOFOLLOW"), (0x1000, "AT_EMPTY_PATH")]
+        where rest & bits == bits {
+            names.append(name)
+            rest &= ~bits
+        }
+        if rest != 0 { names.append("0x" + String(rest, radix: 16)) }
+        return names.joined(separator: "|")
+    }
+
+    // Flags that contain others' bits (O_SYNC holds O_DSYNC, O_TMPFILE holds O_DIRECTORY) come before them.
+    private static let openFlagNames: [(UInt32, String)] = {
+        #if arch(arm64)
+            let (directory, noFollow, direct, largeFile): (UInt32, UInt32, UInt32, UInt32) =
+                (0o40000, 0o100000, 0o200000, 0o400000)
+        #else
+            let (directory, noFollow, direct, largeFile): (UInt32, UInt32, UInt32, UInt32) =
+                (0o200000, 0o400000, 0o40000, 0o100000)
+        #endif
+        return [
+            (0o100, "O_CREAT"), (0o200, "O_EXCL"), (0o400, "O_NOCTTY"), (0o1000, "O_TRUNC"), (0o2000, "O_APPEND"),
+            (0o4000, "O_NONBLOCK"), (0o4010000, "O_SYNC"), (0o10000, "O_DSYNC"), (0o20000, "O_ASYNC"),
+            (direct, "O_DIRECT"), (largeFile, "O_LARGEFILE"), (0o20000000 | directory, "O_TMPFILE"),
+            (directory, "O_DIRECTORY"), (noFollow, "O_NOFOLLOW"), (0o1000000, "O_NOATIME"), (0o2000000, "O_CLOEXEC"),
+            (0o10000000, "O_PATH"),
+        ]
+    }()
+}
