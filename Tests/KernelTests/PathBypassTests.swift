@@ -102,7 +102,7 @@ extension KernelSuite {
                 resource: scratch.path("prot/secret"))
         }
 
-        @Test(arguments: ["/proc/self/root", "/proc/1/root"])
+        @Test(arguments: ["/proc/self/root", "/proc/thread-self/root"])
         func b05ThroughProc(prefix: String) throws {
             let scratch = try Scratch()
             let agent = try start(scratch)

@@ -15,15 +15,15 @@ extension KernelSuite {
             let agent = try start(scratch, Self.denied)
             let marker = scratch.path("work/marker")
             agent.expectBlocked(
-                agent.victim("exec", scratch.path("bin/denied"), "touch", marker), operation: "Process",
+                agent.victim("exec", scratch.path("bin/denied"), marker), operation: "Process",
                 resource: scratch.path("bin/denied"))
             #expect(!FileManager.default.fileExists(atPath: marker))
             let alert = agent.alerts().first
             #expect(alert?["ProcessName"] == scratch.path("bin/denied"))
             #expect(alert?["Source"] == alert?["ParentProcessName"])
-            #expect(alert?["Resource"] == "\(scratch.path("bin/denied")) touch \(marker)")
-            _ = agent.victim("exec", scratch.path("bin/allowed"), "touch", marker)
-            _ = Shell.run(scratch.path("bin/allowed"), "touch", marker)
+            #expect(alert?["Resource"] == "\(scratch.path("bin/denied")) \(marker)")
+            _ = agent.victim("exec", scratch.path("bin/allowed"), marker)
+            #expect(FileManager.default.fileExists(atPath: marker))
             #expect(agent.alerts().count == 1)
         }
 
@@ -43,11 +43,14 @@ extension KernelSuite {
             let agent = try start(
                 scratch, "matchPaths: [{path: \"@/bin/denied\", fromSource: [{path: \"@/bin/parent\"}]}]")
             let marker = scratch.path("work/marker")
-            _ = agent.victim("fork-exec", scratch.path("bin/denied"), "touch", marker)
+            _ = agent.victim("fork-exec", scratch.path("bin/denied"), marker)
+            #expect(FileManager.default.fileExists(atPath: marker))
             #expect(agent.alerts().isEmpty)
+            try FileManager.default.removeItem(atPath: marker)
             agent.expectBlocked(
-                Shell.run(scratch.path("bin/parent"), "fork-exec", scratch.path("bin/denied"), "true"),
+                Shell.run(scratch.path("bin/parent"), "fork-exec", scratch.path("bin/denied"), marker),
                 operation: "Process", resource: scratch.path("bin/denied"))
+            #expect(!FileManager.default.fileExists(atPath: marker))
             #expect(agent.alerts().first?["ParentProcessName"] == scratch.path("bin/parent"))
         }
 
@@ -61,17 +64,19 @@ extension KernelSuite {
 
         @Test func b16TheLoaderRunsNothingThatIsBlocked() throws {
             let scratch = try Scratch()
-            try FileManager.default.removeItem(atPath: scratch.path("bin/denied"))
-            try FileManager.default.copyItem(atPath: "/bin/true", toPath: scratch.path("bin/denied"))
+            let marker = scratch.path("work/marker")
             let agent = try start(scratch, Self.denied)
             let loader = "/lib64/ld-linux-x86-64.so.2"
-            let result = Shell.run(loader, scratch.path("bin/denied"))
+            let result = Shell.run(loader, scratch.path("bin/denied"), marker)
             #expect(result.status != 0)
             #expect(result.error.contains("Operation not permitted"), "\(result)")
+            #expect(!FileManager.default.fileExists(atPath: marker))
             let alerts = agent.alerts(atLeast: 1)
             #expect(alerts.count == 1)
             #expect(alerts.first?["PolicyName"] == "p")
             #expect(alerts.first?["Operation"] == "Process")
+            #expect(Shell.run(loader, scratch.path("bin/allowed"), marker).status == 0)
+            #expect(FileManager.default.fileExists(atPath: marker))
         }
 
         @Test(arguments: ["direct", "sh", "python3"])
@@ -91,16 +96,17 @@ extension KernelSuite {
             #expect(result.status != 0, "\(result)")
             #expect(!FileManager.default.fileExists(atPath: marker))
             let alerts = agent.alerts(atLeast: 1)
-            #expect(alerts.count == 1, "\(alerts.map(\.fields))")
-            #expect(alerts.first?["Action"] == "Block")
+            // Python looks at its script twice: two denied opens, two alerts.
+            #expect(way == "python3" ? !alerts.isEmpty : alerts.count == 1, "\(alerts.map(\.fields))")
+            #expect(alerts.allSatisfy { $0["Action"] == "Block" && $0["ProcessName"] == scratch.path("bin/script") })
         }
 
         @Test func b19ACopyRunsUnderAPathRule() throws {
             let scratch = try Scratch()
             let agent = try start(scratch, Self.denied)
-            try FileManager.default.copyItem(atPath: "/bin/busybox", toPath: scratch.path("work/copy"))
+            try FileManager.default.copyItem(atPath: scratch.path("bin/denied"), toPath: scratch.path("work/copy"))
             let marker = scratch.path("work/marker")
-            _ = Shell.run(scratch.path("work/copy"), "touch", marker)
+            _ = Shell.run(scratch.path("work/copy"), marker)
             #expect(FileManager.default.fileExists(atPath: marker))
             #expect(agent.alerts().isEmpty)
         }
@@ -124,15 +130,16 @@ extension KernelSuite {
                 ])
             try Scratch.tmpfs(scratch.path("mnt"))
             defer { _ = Shell.run("umount", "-l", scratch.path("mnt")) }
-            try scratch.write("mnt/secret", "SECRET\n")
-            var result = agent.victim("read", scratch.path("mnt/secret"))
+            // Until the mount is noticed a file can be made in it; then none can.
+            var result = agent.victim("create", scratch.path("mnt/file0"))
             let end = Date().addingTimeInterval(2)
+            var tries = 0
             while result.output.hasPrefix("ok") && Date() < end {
-                AgentUnderTest.pause()
-                result = agent.victim("read", scratch.path("mnt/secret"))
+                tries += 1
+                result = agent.victim("create", scratch.path("mnt/file\(tries)"))
             }
             #expect(result.output.contains("EPERM"))
-            #expect(agent.alerts(atLeast: 1).last?["Resource"] == scratch.path("mnt/secret"))
+            #expect(agent.alerts(atLeast: 1).first?["Resource"] == scratch.path("mnt/file\(tries)"))
         }
     }
 }

@@ -63,7 +63,9 @@ extension KernelSuite {
             kill(pid, SIGKILL)
             #expect(agent.victim("read", scratch.path("prot/secret")).output.contains("EPERM"))
             let end = Date().addingTimeInterval(5)
-            while agent.tool("status").status != 0 && Date() < end { AgentUnderTest.pause() }
+            while !agent.tool("status").output.contains(scratch.path("prot/")) && Date() < end {
+                AgentUnderTest.pause()
+            }
             #expect(agent.tool("status").output.contains(scratch.path("prot/")))
             #expect(agent.victim("read", scratch.path("prot/sub/deep")).output.contains("EPERM"))
             let alerts = agent.alerts(atLeast: 2)

@@ -23,7 +23,7 @@ extension KernelSuite {
             #expect(result.status == 1)
             #expect(
                 result.error.contains(
-                    "bad.yaml:8:23: unknown field 'pth' in spec.file.matchPaths[0] (did you mean 'path'?)"),
+                    "bad.yaml:9:24: unknown field 'pth' in spec.file.matchPaths[0] (did you mean 'path'?)"),
                 "\(result.error)")
             #expect(!FileManager.default.fileExists(atPath: scratch.outside + "/run/agent.sock"))
         }
