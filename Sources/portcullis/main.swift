@@ -1,1 +1,4 @@
-print("not wired yet")
+import CommandLineTool
+import Glibc
+
+exit(PortcullisTool.run(Array(CommandLine.arguments.dropFirst())))

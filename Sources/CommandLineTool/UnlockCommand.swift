@@ -1,0 +1,44 @@
+import ArgumentParser
+import ControlProtocol
+import Glibc
+
+/// `portcullis unlock`
+struct UnlockCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unlock", abstract: "Ends enforcement, also when the agent does not answer any more. Root only.",
+        discussion: """
+            Asks the agent to end. When there is no answer within 3 seconds, kills its processes, as named by the pid files
+            beside its socket.
+            """)
+
+    @OptionGroup var agent: AgentOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        var report = ChangeReport(messages: [])
+        do {
+            let response = try AgentConnection(to: agent.socket, .unlock, seconds: 3).next()
+            try report.add(AgentConnection.accepted(response))
+        } catch let failure as AgentConnection.Failure {
+            guard failure != .notPermitted else { throw failure.failure(agent.socket) }
+            report.messages = try kill()
+        }
+        try report.write(output)
+    }
+
+    private func kill() throws(ToolFailure) -> [String] {
+        let processes = AgentProcesses(runDirectory: Self.directory(of: agent.socket))
+        guard processes.isNamed else { throw .noAgent(agent.socket) }
+        guard geteuid() == 0 else {
+            throw ToolFailure("the agent does not answer; only root may kill it", code: .notPermitted)
+        }
+        let killed = try processes.kill()
+        guard !killed.isEmpty else { throw .noAgent(agent.socket) }
+        return killed
+    }
+
+    static func directory(of socket: String) -> String {
+        guard let slash = socket.lastIndex(of: "/") else { return "." }
+        return slash == socket.startIndex ? "/" : String(socket[..<slash])
+    }
+}

@@ -1,0 +1,14 @@
+import ArgumentParser
+
+/// `portcullis version`
+struct VersionCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "version", abstract: "Prints the version of this tool; the agent's is in `status`.")
+
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        guard output.json else { return try StandardStreams.write("portcullis \(PortcullisTool.version)") }
+        try StandardStreams.write(json: ["version": PortcullisTool.version])
+    }
+}
