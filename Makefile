@@ -32,16 +32,16 @@ demo: build
 test: test-deps lint test-c fuzz-regress
 	$(SWIFT) build --build-tests $(BUILD_FLAGS)
 	@scripts/require-root
-	$(SWIFT) test --skip-build --no-parallel --filter KernelTests 2>&1 | scripts/fail-on-skip
-	$(SWIFT) test --skip-build --skip KernelTests 2>&1 | scripts/fail-on-skip
+	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' 2>&1 | scripts/fail-on-skip
+	$(SWIFT) test --skip-build --skip '^KernelTests\.' 2>&1 | scripts/fail-on-skip
 
 test-unit: deps
-	$(SWIFT) test $(BUILD_FLAGS) --skip KernelTests
+	$(SWIFT) test $(BUILD_FLAGS) --skip '^KernelTests\.'
 
 test-root: test-deps
 	$(SWIFT) build --build-tests $(BUILD_FLAGS)
 	@scripts/require-root
-	$(SWIFT) test --skip-build --no-parallel --filter KernelTests 2>&1 | scripts/fail-on-skip
+	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' 2>&1 | scripts/fail-on-skip
 
 test-c:
 	scripts/test-c

@@ -14,13 +14,18 @@ struct HostSelection {
         self.labels = labels
     }
 
-    /// A host policy whose every label and expression the node satisfies. `*` stands for any host name, as in KubeArmor's own
-    /// policies for plain servers.
+    /// A host policy whose every label and expression the node satisfies. A host name may be `*`,
+    /// or a list separated by commas.
     func selects(_ policy: Policy) -> Bool {
         guard policy.kind == .host else { return false }
+        // A policy that names nobody is for nobody.
+        if policy.selector.labels.isEmpty && policy.selector.expressions.isEmpty { return false }
         for label in policy.selector.labels {
             guard let value = labels[label.key] else { return false }
-            if label.value == "*" && label.key.hasSuffix("/hostname") { continue }
+            if label.key.hasSuffix("/hostname") {
+                let names = label.value.split(separator: ",").map { $0.filter { $0 != " " } }
+                if names.contains("*") || names.contains(value) { continue }
+            }
             guard value == label.value else { return false }
         }
         return policy.selector.expressions.allSatisfy { expression in

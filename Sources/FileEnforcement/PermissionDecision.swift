@@ -15,6 +15,9 @@ struct PermissionDecision {
     var pathUntrusted = false
     /// Set when a failure row decided.
     var failure: FailureRow?
+    /// The same thread was just denied to execute the same object, and reported: a shell whose execve failed opens the file
+    /// to see what it is.
+    var isRepeat = false
     /// The object may be ignored until it is written: nothing but its name was asked for, and nothing was found.
     var cacheable = false
 
@@ -40,7 +43,7 @@ struct PermissionDecider {
     private(set) var alias = UnsafeRawBufferPointer(start: nil, count: 0)
     /// Thread whose last exec was allowed, by thread id: tells an ELF interpreter from a loader run by hand where the
     /// kernel's stack cannot be read.
-    private var lastExec: (thread: Int32, allowed: Bool) = (0, false)
+    private var lastExec: (thread: Int32, allowed: Bool, device: UInt64, inode: UInt64) = (0, false, 0, 0)
 
     /// A regular file with one name: another name could be ruled differently.
     var objectIsCacheable: Bool { facts.object.isRegularFile && facts.object.nlink == 1 }
@@ -100,7 +103,7 @@ struct PermissionDecider {
     }
 
     private mutating func finish(_ decision: PermissionDecision, _ isExec: Bool) -> PermissionDecision {
-        if isExec { lastExec = (facts.thread, decision.allow) }
+        if isExec { lastExec = (facts.thread, decision.allow, facts.object.device, facts.object.inode) }
         return decision
     }
 
@@ -169,7 +172,12 @@ struct PermissionDecider {
             state.pointee.interpreters.find(opener.device, opener.inode) != nil
         else { return }
         let run = judge(path, .process, state)
-        if run.rule != .defaultPosture, run.effect != .allow || run.failure != nil { decision = run }
+        if run.rule != .defaultPosture, run.effect != .allow || run.failure != nil {
+            decision = run
+            decision.isRepeat =
+                !run.allow && lastExec.thread == facts.thread && !lastExec.allowed
+                && lastExec.device == facts.object.device && lastExec.inode == facts.object.inode
+        }
     }
 
     /// In an allow-list of programs, the loader that the kernel itself opens for a listed program needs no entry of its

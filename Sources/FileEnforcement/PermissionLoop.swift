@@ -107,6 +107,7 @@ struct PermissionLoop {
             reported = false
             board.add(.ownPassed)
         }
+        if decision.isRepeat { reported = false }
         // What the alert says is captured while the caller still waits, and so still is what it was.
         if reported, let state { reporter.capture(decision, decider: &decider, thread: event.pid, state: state) }
         if decision.cacheable, let state, state.pointee.cachesAllows, !isExec, decider.objectIsCacheable {
@@ -115,12 +116,8 @@ struct PermissionLoop {
         _ = Fanotify.respond(group: group, descriptor: event.descriptor, allow: decision.allow)
         board.set(.busySince, 0)
         RawDescriptor.close(event.descriptor)
-        if reported {
-            board.add(decision.allow ? .audited : .blocked)
-            reporter.publish(board)
-        } else {
-            board.add(.allowed)
-        }
+        if reported { reporter.publish(board) }
+        board.add(!decision.allow ? .blocked : reported ? .audited : .allowed)
     }
 }
 

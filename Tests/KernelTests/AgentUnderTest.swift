@@ -37,12 +37,12 @@ final class AgentUnderTest {
     init(_ scratch: Scratch, policies: [String: String], options: [String] = []) throws {
         self.scratch = scratch
         directory = scratch.outside
-        try? FileManager.default.createDirectory(atPath: directory + "/policies", withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(atPath: directory + "/policies", withIntermediateDirectories: true)
         alertsPath = directory + "/alerts.jsonl"
         socket = directory + "/run/agent.sock"
         errors = directory + "/stderr"
         for (name, text) in policies { try Self.write(text, name, scratch) }
-        FileManager.default.createFile(atPath: errors, contents: nil)
+        _ = FileManager.default.createFile(atPath: errors, contents: nil)
         process.executableURL = URL(fileURLWithPath: Self.binaries + "/portcullisd")
         process.arguments =
             [
