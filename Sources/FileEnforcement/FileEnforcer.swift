@@ -126,7 +126,10 @@ public final class FileEnforcer {
         marks.apply(plan, board: board)
         watch?.watch(plan.watched)
         // Indexing a large tree takes longer than a start may: first decide by path, then also by object.
-        install(makeState(snapshot, bytes, filesystem, index: ObjectIndex(capacity: 16)))
+        var index = ObjectIndex(
+            capacity: max(state?.pointee.index.count ?? 0, 16), spareBytes: state?.pointee.index.pathBytes ?? 0)
+        if let known = state?.pointee.index { index.carryOver(known) }
+        install(makeState(snapshot, bytes, filesystem, index: index))
         board.set(.generation, snapshot.generation)
         board.set(.activatedAt, KernelClock.wall)
         if !isFirst { retireGroup(handover) }
@@ -207,7 +210,8 @@ public final class FileEnforcer {
     }
 
     private func reindex(_ snapshot: Snapshot, _ bytes: UnsafeRawBufferPointer, _ filesystem: HostFilesystem) {
-        let (index, isComplete) = ObjectIndexer.index(plan.indexed, limit: Self.indexCapacity)
+        let (index, isComplete) = ObjectIndexer.index(
+            plan.indexed, limit: Self.indexCapacity, known: state?.pointee.index)
         if !isComplete { plan.notes.insert(PlanNote(rule: .none, gap: .indexFull)) }
         install(makeState(snapshot, bytes, filesystem, index: index))
         board.set(.indexedObjects, UInt64(index.count))

@@ -51,6 +51,13 @@ struct FlatTable {
         return nil
     }
 
+    /// Calls `body` with every entry.
+    func forEach(_ body: (UInt64, UInt64, UInt64) -> Void) {
+        for slot in 0...mask where cells[slot].value != 0 {
+            body(cells[slot].first, cells[slot].second, cells[slot].value &- 1)
+        }
+    }
+
     @inline(__always)
     private static func hash(_ first: UInt64, _ second: UInt64) -> Int {
         // Keys are kernel-made numbers; a multiplicative mix spreads consecutive inode numbers.

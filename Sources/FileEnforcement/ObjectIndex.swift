@@ -14,10 +14,10 @@ struct ObjectIndex {
     let capacity: Int
 
     /// An index for at most `capacity` objects with paths of `averagePath` bytes on average.
-    init(capacity: Int, averagePath: Int = 96) {
+    init(capacity: Int, averagePath: Int = 96, spareBytes: Int = 0) {
         self.capacity = capacity
         table = FlatTable(capacity: capacity)
-        arenaSize = max(capacity * (averagePath + 10), 8192)
+        arenaSize = max(capacity * (averagePath + 10), 8192) + spareBytes
         arena = .allocate(capacity: arenaSize)
     }
 
@@ -43,6 +43,19 @@ struct ObjectIndex {
         guard table.insert(device, inode, value: UInt64(used)) else { return false }
         used += 10 + path.count
         return true
+    }
+
+    /// How many bytes of paths it holds.
+    var pathBytes: Int { used }
+
+    /// Takes over what another index knows and this one does not, as far as there is room.
+    mutating func carryOver(_ other: ObjectIndex) {
+        var entries: [(UInt64, UInt64)] = []
+        other.table.forEach { device, inode, _ in entries.append((device, inode)) }
+        for (device, inode) in entries {
+            guard let known = other.find(device: device, inode: inode) else { continue }
+            _ = insert(device: device, inode: inode, handle: known.handle, path: known.path)
+        }
     }
 
     /// The path under which an object is known, and the hash of its file handle at that time.

@@ -2,10 +2,13 @@ import LinuxKernel
 
 /// Fills an object index from the existing subjects of a plan.
 enum ObjectIndexer {
-    /// Indexes files of the subjects until the limit is reached.
+    /// Indexes files of the subjects until the limit is reached, then what was known before: an object that was moved away
+    /// from its rule's path is still the object.
     ///
     /// - Returns: the index, and whether everything fitted.
-    static func index(_ subjects: [MarkPlan.IndexedSubject], limit: Int) -> (ObjectIndex, isComplete: Bool) {
+    static func index(
+        _ subjects: [MarkPlan.IndexedSubject], limit: Int, known: ObjectIndex?
+    ) -> (ObjectIndex, isComplete: Bool) {
         var entries: [(device: UInt64, inode: UInt64, handle: UInt64, path: [UInt8])] = []
         var isComplete = true
         var seen: Set<[UInt8]> = []
@@ -22,13 +25,16 @@ enum ObjectIndexer {
             isComplete = isComplete && finished
         }
         let average = entries.isEmpty ? 0 : entries.reduce(0) { $0 + $1.path.count } / entries.count + 1
-        var index = ObjectIndex(capacity: max(entries.count, 16), averagePath: average)
+        let carried = min(known?.count ?? 0, limit - min(entries.count, limit))
+        var index = ObjectIndex(
+            capacity: max(entries.count + carried, 16), averagePath: average, spareBytes: known?.pathBytes ?? 0)
         for entry in entries {
             let fitted = entry.path.withUnsafeBytes {
                 index.insert(device: entry.device, inode: entry.inode, handle: entry.handle, path: $0)
             }
             isComplete = isComplete && fitted
         }
+        if let known { index.carryOver(known) }
         return (index, isComplete)
     }
 }

@@ -1,4 +1,3 @@
-import CEventRing
 import EventRing
 import LinuxKernel
 import PolicyEngine
@@ -39,7 +38,7 @@ public struct PermissionReporter: @unchecked Sendable {
         _ = decider.facts.readStat()
         decider.facts.readSystemCall()
         let facts = decider.facts
-        writer.header.kind = UInt8(PC_EVENT_VERDICT.rawValue)
+        writer.header.kind = EventRecord.Kind.verdict.rawValue
         writer.header.category = decision.category.rawValue
         writer.header.effect = decision.allow ? Effect.audit.rawValue : Effect.block.rawValue
         writer.header.mechanism = 1
@@ -57,10 +56,10 @@ public struct PermissionReporter: @unchecked Sendable {
             writer.header.system_call = Int32(truncatingIfNeeded: number)
             writer.header.open_flags = OpenIntent.of(facts.systemCall, tid: thread).flags
         }
-        if decision.pathUntrusted { writer.header.flags |= PC_EVENT_PATH_UNTRUSTED.rawValue }
-        if decision.matchedByObject { writer.header.flags |= PC_EVENT_MATCHED_BY_OBJECT.rawValue }
+        if decision.pathUntrusted { writer.header.flags |= EventFlag.pathUntrusted.rawValue }
+        if decision.matchedByObject { writer.header.flags |= EventFlag.matchedByObject.rawValue }
         if let row = decision.failure {
-            writer.header.flags |= PC_EVENT_FAILURE.rawValue
+            writer.header.flags |= EventFlag.failure.rawValue
             writer.header.detail = UInt32(row.rawValue)
         }
         let none = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -93,7 +92,7 @@ public struct PermissionReporter: @unchecked Sendable {
         isBlock = true
         var status = ProcessStatus()
         _ = ProcFS.status(of: stale.pid, into: &status)
-        writer.header.kind = UInt8(PC_EVENT_STALE_DESCRIPTOR.rawValue)
+        writer.header.kind = EventRecord.Kind.staleDescriptor.rawValue
         writer.header.category = Category.file.rawValue
         writer.header.effect = Effect.audit.rawValue
         writer.header.mechanism = 1

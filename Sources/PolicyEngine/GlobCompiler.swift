@@ -112,9 +112,6 @@ struct GlobCompiler {
         }
         at += 1
         if negated { for index in words.indices { words[index] = ~words[index] } }
-        // As for '?', a class never matches the separator.
-        let slash = UInt8(ascii: "/")
-        words[Int(slash >> 5)] &= ~(1 << UInt32(slash & 31))
         classes.append(words)
         try emit(GlobInstruction.inClass | UInt32(classes.count - 1) << 8)
     }

@@ -15,8 +15,16 @@ struct SnapshotBuilder {
     }
 
     private let seed: UInt64
-    private let aliases: [String: String]
-    private let directoryAliases: [(literal: String, canonical: String)]
+    /// An enforcing pattern; a later one with the same key replaces it.
+    private struct PatternKey: Hashable {
+        var table: SnapshotLayout.Table
+        var text: [UInt8]
+        var source: UInt32
+    }
+
+    // Names are compared as bytes: to `String`, two spellings of one letter are equal.
+    private let aliases: [[UInt8]: [UInt8]]
+    private let directoryAliases: [(literal: [UInt8], canonical: [UInt8])]
     private(set) var rules: [RuleDescription] = []
     private var text: [UInt8] = []
     private var textOffsets: [[UInt8]: UInt32] = [:]
@@ -26,6 +34,7 @@ struct SnapshotBuilder {
     private var keys: [Key: Int] = [:]
     private var sources: [[UInt8]: UInt32] = [:]
     private var patterns: [UInt32] = []
+    private var patternEntries: [PatternKey: Int] = [:]
     private var programs: [UInt32] = []
     private var classes: [[UInt32]] = []
     private var subjects: [UInt32] = []
@@ -36,9 +45,10 @@ struct SnapshotBuilder {
 
     init(aliases: [PathAlias], seed: UInt64) {
         self.seed = seed
-        self.aliases = Dictionary(aliases.map { ($0.literal, $0.canonical) }, uniquingKeysWith: { first, _ in first })
-        directoryAliases = aliases.filter { $0.literal.hasSuffix("/") }.map { ($0.literal, $0.canonical) }
-            .sorted { $0.0.utf8.count > $1.0.utf8.count }
+        let names = aliases.map { (literal: Array($0.literal.utf8), canonical: Array($0.canonical.utf8)) }
+        self.aliases = Dictionary(names.map { ($0.literal, $0.canonical) }, uniquingKeysWith: { first, _ in first })
+        directoryAliases = names.filter { $0.literal.last == UInt8(ascii: "/") }
+            .sorted { $0.literal.count > $1.literal.count }
     }
 
     // MARK: - Rules
@@ -78,7 +88,7 @@ struct SnapshotBuilder {
             if recursive { flags |= SnapshotLayout.Flag.recursive }
         }
         let rule = describe(category, written, flags, attributes, sources, position, policy, arguments: arguments)
-        let allSources = sources.flatMap { [$0] + (alias($0).map { [$0] } ?? []) }
+        let allSources = sources.flatMap(names)
         switch subject {
         case .path(let path):
             for name in names(path) {
@@ -86,21 +96,21 @@ struct SnapshotBuilder {
                 addSubject(category, .path, attributes.action, rule, name)
             }
         case .execname(let name):
-            put(.execname, name, rule, allSources, attributes.action)
-            addSubject(category, .execname, attributes.action, rule, name)
+            put(.execname, Array(name.utf8), rule, allSources, attributes.action)
+            addSubject(category, .execname, attributes.action, rule, Array(name.utf8))
         case .directory(let path, let recursive):
             for name in names(path) {
                 put(isProcess ? .directoryProcess : .directoryFile, name, rule, allSources, attributes.action)
-                if name.utf8.count > 1 {
+                if name.count > 1 {
                     put(
-                        isProcess ? .exactProcess : .exactFile, String(name.dropLast()), rule, allSources,
+                        isProcess ? .exactProcess : .exactFile, Array(name.dropLast()), rule, allSources,
                         attributes.action)
                 }
                 addSubject(category, recursive ? .recursiveDirectory : .directory, attributes.action, rule, name)
             }
         case .pattern(let pattern):
             for name in patternNames(pattern) {
-                try addPattern(name, isProcess, rule, attributes.action, position)
+                try addPattern(name, isProcess, rule, allSources, attributes.action, position)
                 addSubject(category, .pattern, attributes.action, rule, name)
             }
         }
@@ -110,22 +120,24 @@ struct SnapshotBuilder {
         let flags: UInt32 = rule.terminal == false ? SnapshotLayout.Flag.noTerminal : 0
         let id = describe(
             .networkProtocol, rule.name.rawValue, flags, rule.attributes, rule.sources, rule.position, policy)
-        let allSources = rule.sources.flatMap { [$0] + (alias($0).map { [$0] } ?? []) }
+        let allSources = rule.sources.flatMap(names)
         for (table, number) in SocketNumbers.keys(of: rule.name) {
-            put(table, String(number), id, allSources, rule.attributes.action)
+            put(table, Array(String(number).utf8), id, allSources, rule.attributes.action)
         }
     }
 
     mutating func add(_ rule: DNSRule, _ policy: Policy) {
         let id = describe(.dns, rule.domain, 0, rule.attributes, rule.sources, rule.position, policy)
-        let allSources = rule.sources.flatMap { [$0] + (alias($0).map { [$0] } ?? []) }
-        put(.domain, rule.domain.lowercased(), id, allSources, rule.attributes.action)
+        let allSources = rule.sources.flatMap(names)
+        // ASCII only, as the query's name is lower-cased.
+        let domain = rule.domain.utf8.map { $0 >= 0x41 && $0 <= 0x5A ? $0 | 0x20 : $0 }
+        put(.domain, domain, id, allSources, rule.attributes.action)
     }
 
     mutating func add(_ rule: CapabilityRule, _ policy: Policy) {
         let id = describe(.capability, rule.name, 0, rule.attributes, rule.sources, rule.position, policy)
-        let allSources = rule.sources.flatMap { [$0] + (alias($0).map { [$0] } ?? []) }
-        put(.capability, String(rule.capability), id, allSources, rule.attributes.action)
+        let allSources = rule.sources.flatMap(names)
+        put(.capability, Array(String(rule.capability).utf8), id, allSources, rule.attributes.action)
     }
 
     mutating func add(_ rule: SyscallRule, _ policy: Policy) {
@@ -140,7 +152,7 @@ struct SnapshotBuilder {
         }
         ruleWords[Int(id) * 8 + 3] = UInt32(start)
         ruleWords[Int(id) * 8 + 4] = UInt32(rule.sources.count)
-        for name in rule.syscalls { put(.systemCall, name, id, [], .audit) }
+        for name in rule.syscalls { put(.systemCall, Array(name.utf8), id, [], .audit) }
     }
 
     mutating func add(_ rule: PresetRule, _ policy: Policy) {
@@ -188,15 +200,15 @@ struct SnapshotBuilder {
     }
 
     private mutating func put(
-        _ table: SnapshotLayout.Table, _ name: String, _ rule: UInt32, _ sources: [String], _ action: RuleAction
+        _ table: SnapshotLayout.Table, _ name: [UInt8], _ rule: UInt32, _ sources: [[UInt8]], _ action: RuleAction
     ) {
-        let node = self.node(table, Array(name.utf8))
+        let node = self.node(table, name)
         if sources.isEmpty {
             if action == .audit { nodes[node].audits.append(rule) } else { nodes[node].enforce = rule }
             return
         }
         for source in sources {
-            let id = sourceID(Array(source.utf8))
+            let id = sourceID(source)
             if action == .audit {
                 nodes[node].boundAudits.append((id, rule))
             } else {
@@ -221,11 +233,29 @@ struct SnapshotBuilder {
     }
 
     private mutating func addPattern(
-        _ pattern: String, _ isProcess: Bool, _ rule: UInt32, _ action: RuleAction, _ position: SourcePosition
+        _ bytes: [UInt8], _ isProcess: Bool, _ rule: UInt32, _ sources: [[UInt8]], _ action: RuleAction,
+        _ position: SourcePosition
     ) throws(CompilationError) {
-        let bytes = Array(pattern.utf8)
+        let table: SnapshotLayout.Table = isProcess ? .patternsProcess : .patternsFile
+        var bounds: [UInt32] = sources.isEmpty ? [SnapshotLayout.anySource] : []
+        for source in sources {
+            let bound = sourceID(source) + 1
+            if !bounds.contains(bound) { bounds.append(bound) }
+        }
+        if action != .audit {
+            // An equal pattern has been compiled: the entry changes hands.
+            bounds.removeAll { bound in
+                guard let entry = patternEntries[PatternKey(table: table, text: bytes, source: bound)] else {
+                    return false
+                }
+                patterns[entry * 6] = rule
+                return true
+            }
+            if bounds.isEmpty { return }
+        }
         var compiler = GlobCompiler(bytes, classes: classes)
         do { try compiler.compile() } catch {
+            let pattern = String(decoding: bytes, as: UTF8.self)
             throw CompilationError(position: position, message: "pattern '\(pattern)': \(error.text)")
         }
         classes = compiler.classes
@@ -235,18 +265,22 @@ struct SnapshotBuilder {
         let group = slash.map { Array(bytes[...$0]) } ?? [UInt8(ascii: "/")]
         let last = bytes.last.map { special.contains($0) || "}],".utf8.contains($0) ? 256 : UInt32($0) } ?? 256
         let escaped = bytes.count > 1 && bytes[bytes.count - 2] == UInt8(ascii: "\\")
-        patterns += [
-            rule, UInt32(programs.count), UInt32(compiler.program.count), escaped ? 256 : last, UInt32(group.count), 0,
-        ]
+        let node = self.node(table, group)
+        for bound in bounds {
+            let entry = patterns.count / 6
+            patterns += [
+                rule, UInt32(programs.count), UInt32(compiler.program.count), escaped ? 256 : last, UInt32(group.count),
+                bound,
+            ]
+            nodes[node].audits.append(UInt32(entry))
+            if action != .audit { patternEntries[PatternKey(table: table, text: bytes, source: bound)] = entry }
+        }
         programs += compiler.program
-        let node = self.node(isProcess ? .patternsProcess : .patternsFile, group)
-        nodes[node].audits.append(UInt32(patterns.count / 6 - 1))
     }
 
     private mutating func addSubject(
-        _ category: Category, _ kind: SubjectKind, _ action: RuleAction, _ rule: UInt32, _ name: String
+        _ category: Category, _ kind: SubjectKind, _ action: RuleAction, _ rule: UInt32, _ bytes: [UInt8]
     ) {
-        let bytes = Array(name.utf8)
         subjects += [
             UInt32(category.rawValue) | UInt32(kind.rawValue) << 8 | UInt32(action.rawValue) << 16, rule, store(bytes),
             UInt32(bytes.count),
@@ -263,22 +297,27 @@ struct SnapshotBuilder {
 
     // MARK: - Aliases
 
-    private func alias(_ name: String) -> String? {
+    private func alias(_ name: [UInt8]) -> [UInt8]? {
         if let canonical = aliases[name] { return canonical == name ? nil : canonical }
-        for (literal, canonical) in directoryAliases where name.hasPrefix(literal) {
+        for (literal, canonical) in directoryAliases where name.starts(with: literal) {
             return canonical + name.dropFirst(literal.count)
         }
         return nil
     }
 
-    private func names(_ name: String) -> [String] { [name] + (alias(name).map { [$0] } ?? []) }
+    private func names(_ name: String) -> [[UInt8]] {
+        let bytes = Array(name.utf8)
+        return [bytes] + (alias(bytes).map { [$0] } ?? [])
+    }
 
-    private func patternNames(_ pattern: String) -> [String] {
-        let end = pattern.firstIndex { "*?[{\\".contains($0) } ?? pattern.endIndex
-        guard let slash = pattern[..<end].lastIndex(of: "/") else { return [pattern] }
-        let prefix = String(pattern[...slash])
-        guard let canonical = alias(prefix) else { return [pattern] }
-        return [pattern, canonical + pattern[pattern.index(after: slash)...]]
+    private func patternNames(_ pattern: String) -> [[UInt8]] {
+        let bytes = Array(pattern.utf8)
+        let end = bytes.firstIndex { "*?[{\\".utf8.contains($0) } ?? bytes.endIndex
+        guard let slash = bytes[..<end].lastIndex(of: UInt8(ascii: "/")), let canonical = alias(Array(bytes[...slash]))
+        else { return [bytes] }
+        // A name is literal, whatever it contains.
+        let escaped = canonical.flatMap { "*?[{}\\".utf8.contains($0) ? [UInt8(ascii: "\\"), $0] : [$0] }
+        return [bytes, escaped + bytes[(slash + 1)...]]
     }
 
     // MARK: - Output

@@ -63,6 +63,9 @@ enum SnapshotLayout {
         static let sourceBound: UInt32 = 16
     }
 
+    /// The last word of a pattern that holds for every source; else it is the source's number plus one.
+    static let anySource: UInt32 = 0
+
     /// Most instructions of one pattern: its states fit four words.
     static let maxProgram = 256
 }

@@ -119,9 +119,9 @@ extension Snapshot {
 
     // MARK: - Patterns
 
-    /// Calls `body` with the rule of every pattern that matches, until it returns false. Patterns are grouped by the directory
-    /// before their first special character; only the groups of the path's own ancestors are looked at.
-    func forEachPattern(_ operation: ObjectOperation, _ body: (Int) -> Bool) {
+    /// Calls `body` with rule and source word of every pattern that matches. Patterns are grouped by the directory before
+    /// their first special character; only the groups of the path's own ancestors are looked at.
+    func forEachPattern(_ operation: ObjectOperation, _ body: (_ rule: Int, _ source: UInt32) -> Void) {
         guard patternCount > 0 else { return }
         let table: SnapshotLayout.Table = operation.category == .process ? .patternsProcess : .patternsFile
         let path = operation.path
@@ -138,7 +138,7 @@ extension Snapshot {
                 guard couldMatch(pattern, path),
                     GlobMatcher.matches(programs + Int(Self.word(pattern, 1)) &* 4, classes: classes, path: path)
                 else { continue }
-                if !body(Int(Self.word(pattern, 0))) { return }
+                body(Int(Self.word(pattern, 0)), Self.word(pattern, 5))
             }
         }
     }

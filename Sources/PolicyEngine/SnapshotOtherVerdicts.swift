@@ -98,8 +98,9 @@ extension Snapshot {
     private static func covers(
         _ subject: UnsafeRawBufferPointer, _ path: UnsafeRawBufferPointer, recursive: Bool
     ) -> Bool {
-        guard subject.last == UInt8(ascii: "/") else { return subject.elementsEqual(path) }
-        guard path.count > subject.count, path.starts(with: subject) else { return false }
+        guard path.starts(with: subject) else { return false }
+        if path.count == subject.count { return true }
+        guard subject.last == UInt8(ascii: "/") else { return false }
         return recursive || !path[subject.count...].contains(UInt8(ascii: "/"))
     }
 

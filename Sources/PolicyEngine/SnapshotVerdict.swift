@@ -33,12 +33,12 @@ extension Snapshot {
     private func locate(_ path: UnsafeRawBufferPointer, isProcess: Bool, _ found: inout ObjectKeys) {
         let directoryTable: SnapshotLayout.Table = isProcess ? .directoryProcess : .directoryFile
         var hash = KeyHash(seed: seed)
-        var lastSlash = 0
+        var nameStart = 0
         var index = 0
         while index < path.count {
             hash.add(path[index])
             if path[index] == UInt8(ascii: "/") {
-                lastSlash = index
+                nameStart = index + 1
                 let node = find(
                     UnsafeRawBufferPointer(rebasing: path[0...index]), hash.value(directoryTable), directoryTable)
                 found.parent = -1
@@ -52,13 +52,8 @@ extension Snapshot {
         }
         let exactTable: SnapshotLayout.Table = isProcess ? .exactProcess : .exactFile
         found.exact = find(path, hash.value(exactTable), exactTable)
-        if path.count == 1 {
-            // The root directory is no child of itself.
-            found.directoryCount = 0
-            found.parent = -1
-        }
         if isProcess {
-            let name = UnsafeRawBufferPointer(rebasing: path[(lastSlash + 1)...])
+            let name = UnsafeRawBufferPointer(rebasing: path[nameStart...])
             found.name = find(name, KeyHash.of(name, .execname, seed: seed), .execname)
         }
     }
@@ -83,7 +78,9 @@ extension Snapshot {
             if let source, let rule = boundRule(found.name, source) { return decide(rule, operation) }
             if let rule = ownRule(found.name) { return decide(rule, operation) }
         }
-        if let rule = patternRule(operation) { return decide(rule, operation) }
+        let pattern = patternRule(operation)
+        if !pattern.missing.isEmpty { return .needs(pattern.missing) }
+        if let rule = pattern.rule { return decide(rule, operation) }
         if let rule = directoryRule(found, source: nil) { return decide(rule, operation) }
         guard isAllowList(operation.category) else { return .allowed }
         switch posture(operation.category) {
@@ -109,19 +106,30 @@ extension Snapshot {
         return source.map { boundRule(node, $0) } ?? ownRule(node)
     }
 
-    private func patternRule(_ operation: ObjectOperation) -> Int? {
+    private func patternRule(_ operation: ObjectOperation) -> (rule: Int?, missing: FactSet) {
         var best: Int?
-        forEachPattern(operation) { rule in
-            guard action(rule) != .audit else { return true }
+        var missing: FactSet = []
+        forEachPattern(operation) { rule, source in
+            guard action(rule) != .audit else { return }
+            guard let holds = holds(source, operation) else {
+                missing = .source
+                return
+            }
+            guard holds else { return }
             // Block before Allow; then list order, which is the order of rule numbers.
             if let current = best {
                 if action(rule) == action(current) ? rule < current : action(rule) == .block { best = rule }
             } else {
                 best = rule
             }
-            return true
         }
-        return best
+        return (best, missing)
+    }
+
+    /// Whether a pattern with this source word is about the caller; `nil` when the source is not known.
+    private func holds(_ source: UInt32, _ operation: ObjectOperation) -> Bool? {
+        if source == SnapshotLayout.anySource { return true }
+        return operation.known.contains(.source) ? sourceID(operation.source) &+ 1 == source : nil
     }
 
     /// What the deciding rule says.
@@ -242,11 +250,15 @@ extension Snapshot {
     private func patternAudit(_ operation: ObjectOperation) -> Verdict? {
         var best: Int?
         var missing: FactSet = []
-        forEachPattern(operation) { rule in
-            guard action(rule) == .audit, best.map({ rule < $0 }) ?? true else { return true }
+        forEachPattern(operation) { rule, source in
+            guard action(rule) == .audit, best.map({ rule < $0 }) ?? true else { return }
+            guard let holds = holds(source, operation) else {
+                missing.formUnion(.source)
+                return
+            }
+            guard holds else { return }
             let answer = denial(rule, operation)
             if !answer.missing.isEmpty { missing.formUnion(answer.missing) } else if answer.denies { best = rule }
-            return true
         }
         if !missing.isEmpty { return .needs(missing) }
         return best.map { Verdict(effect: .audit, rule: RuleID(rawValue: UInt32($0))) }
@@ -307,8 +319,8 @@ extension Snapshot {
     }
 
     private static func hasNamePrefix(_ path: UnsafeRawBufferPointer, _ prefix: StaticString) -> Bool {
-        guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return false }
-        return hasPrefix(UnsafeRawBufferPointer(rebasing: path[(slash + 1)...]), prefix)
+        let nameStart = path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
+        return hasPrefix(UnsafeRawBufferPointer(rebasing: path[nameStart...]), prefix)
     }
 
     /// `/proc/<digits>/rest` with a rest.
@@ -317,7 +329,8 @@ extension Snapshot {
         var index = 6
         var pid: UInt64 = 0
         while index < path.count, path[index] >= 0x30, path[index] <= 0x39 {
-            pid = pid &* 10 &+ UInt64(path[index] - 0x30)
+            // No process has a number this long; it must not wrap around to the caller's.
+            pid = pid > UInt64(UInt32.max) ? UInt64.max : pid * 10 + UInt64(path[index] - 0x30)
             index += 1
         }
         guard index > 6, index + 1 < path.count, path[index] == UInt8(ascii: "/") else { return nil }

@@ -29,11 +29,11 @@ import Testing
                 Processes:   front 12, guardian 10, worker 11
 
                 Rules
-                POLICY     CATEGORY  ACTION  SUBJECT        ENFORCED BY
-                p1         file      Block   /etc/shadow    fanotify
-                p1         file      Block   /srv/\x1b[2J   fanotify
+                POLICY     CATEGORY  ACTION  SUBJECT       ENFORCED BY
+                p1         file      Block   /etc/shadow   fanotify
+                p1         file      Block   /srv/\x1b[2J  fanotify
                   but: rename is not held
-                long-name  dns       Audit   example.com    NOT ENFORCED
+                long-name  dns       Audit   example.com   NOT ENFORCED
                   because: no resolver is known
                   at: p.yaml:9:5
 

@@ -19,7 +19,12 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#ifdef __clang__
 #pragma clang assume_nonnull begin
+#define PC_NULLABLE _Nullable
+#else
+#define PC_NULLABLE
+#endif
 
 enum {
     PC_RING_CELL = 128,
@@ -32,7 +37,7 @@ struct pc_ring_memory;
 
 /// A process's own view of a ring. Not shared between threads, except that a producer's may be copied.
 struct pc_ring {
-    struct pc_ring_memory *_Nullable memory;
+    struct pc_ring_memory *PC_NULLABLE memory;
     uint64_t mask;
     /// Producer: last known tail. Consumer: own tail, not yet published.
     uint64_t tail;
@@ -71,4 +76,6 @@ void pc_ring_abandon(struct pc_ring *ring);
 /// Consumer: how many records were lost since the last call, dropped or abandoned.
 uint64_t pc_ring_take_lost(struct pc_ring *ring);
 
+#ifdef __clang__
 #pragma clang assume_nonnull end
+#endif

@@ -1,0 +1,154 @@
+import Foundation
+import Testing
+
+extension KernelSuite {
+    /// B27–B29: the agent itself is attacked, flooded, reloaded.
+    @Suite("Resilience")
+    struct ResilienceTests {
+        private static let policy = AgentUnderTest.policy(
+            file: "matchDirectories: [{dir: \"@/prot/\", recursive: true}]")
+
+        private func start(_ scratch: Scratch, _ options: [String] = []) throws -> AgentUnderTest {
+            try AgentUnderTest(scratch, policies: ["p.yaml": Self.policy], options: options)
+        }
+
+        /// Starts a victim in the background; its result when it ends.
+        private func background(_ agent: AgentUnderTest, _ arguments: String...) throws -> () -> String {
+            let process = Process()
+            let output = Pipe()
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/timeout")
+            process.arguments = ["60", AgentUnderTest.binaries + "/portcullis-victim"] + arguments
+            process.standardOutput = output
+            try process.run()
+            return {
+                let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+                process.waitUntilExit()
+                return text
+            }
+        }
+
+        @Test func b27NoForbiddenOpenSucceedsWhileTheWorkerIsKilledAHundredTimes() throws {
+            let scratch = try Scratch()
+            let agent = try start(scratch)
+            let result = try background(agent, "hammer-for", scratch.path("prot/secret"), "12")
+            var kills = 0
+            let end = Date().addingTimeInterval(11)
+            while kills < 100 && Date() < end {
+                if let pid = agent.pid(of: "worker"), kill(pid, SIGKILL) == 0 { kills += 1 }
+                Thread.sleep(forTimeInterval: 0.08)
+            }
+            let text = result()
+            #expect(kills == 100)
+            #expect(text.hasPrefix("succeeded 0 "), "\(text)")
+            let refused = text.split(separator: " ").last.flatMap { Int($0.trimmingCharacters(in: .newlines)) } ?? 0
+            #expect(refused >= 10_000, "\(text)")
+            #expect(agent.victim("read", scratch.path("work/plain")).output == "ok PLAIN\n")
+        }
+
+        @Test func b27AStoppedWorkerIsReplacedAndTheOpenDenied() throws {
+            let scratch = try Scratch()
+            let agent = try start(scratch, ["--deadline", "500"])
+            let pid = try #require(agent.pid(of: "worker"))
+            kill(pid, SIGSTOP)
+            let start = Date()
+            #expect(agent.victim("read", scratch.path("prot/secret")).output.contains("EPERM"))
+            #expect(Date().timeIntervalSince(start) < 4)
+            #expect(agent.pid(of: "worker") != pid)
+        }
+
+        @Test func aDeadFrontChangesNothingAboutTheRules() throws {
+            let scratch = try Scratch()
+            let agent = try start(scratch)
+            let pid = try #require(agent.pid(of: "front"))
+            kill(pid, SIGKILL)
+            #expect(agent.victim("read", scratch.path("prot/secret")).output.contains("EPERM"))
+            let end = Date().addingTimeInterval(5)
+            while !agent.tool("status").output.contains(scratch.path("prot/")) && Date() < end {
+                AgentUnderTest.pause()
+            }
+            #expect(agent.tool("status").output.contains(scratch.path("prot/")))
+            #expect(agent.victim("read", scratch.path("prot/sub/deep")).output.contains("EPERM"))
+            let alerts = agent.alerts(atLeast: 2)
+            #expect(
+                Set(alerts.compactMap { $0["Resource"] }) == [
+                    scratch.path("prot/secret"), scratch.path("prot/sub/deep"),
+                ])
+        }
+
+        @Test func b28AFloodHidesNothing() throws {
+            let scratch = try Scratch()
+            let agent = try start(scratch, ["--no-cache"])
+            let floods = try (0..<8).map { _ in try background(agent, "hammer-for", scratch.path("work/plain"), "3") }
+            for _ in 0..<50 {
+                #expect(agent.victim("read", scratch.path("prot/secret")).output.contains("EPERM"))
+            }
+            for flood in floods { #expect(!flood().hasPrefix("succeeded 0 ")) }
+            #expect(agent.alerts(atLeast: 50).count == 50)
+        }
+
+        @Test func b29NoForbiddenOpenSucceedsDuringReloads() throws {
+            let scratch = try Scratch()
+            let agent = try start(scratch)
+            let result = try background(agent, "hammer-for", scratch.path("prot/secret"), "8")
+            let other = AgentUnderTest.policy(
+                file: "matchDirectories: [{dir: \"@/prot/\", recursive: true}], matchPaths: [{path: \"@/bin/denied\"}]")
+            var reloads = 0
+            let end = Date().addingTimeInterval(7)
+            while Date() < end {
+                // Applied over the socket: each is a whole reload, and is answered when it is in force.
+                let text = (reloads % 2 == 0 ? other : Self.policy).replacingOccurrences(of: "@", with: scratch.root)
+                #expect(agent.tool("apply", "-f", "-", input: text).status == 0)
+                reloads += 1
+            }
+            let text = result()
+            #expect(reloads > 20, "\(reloads)")
+            #expect(text.hasPrefix("succeeded 0 "), "\(text) after \(reloads) reloads")
+        }
+
+        @Test func aBrokenFileLeavesTheRulesInForce() throws {
+            let scratch = try Scratch()
+            let agent = try start(scratch)
+            try AgentUnderTest.write("kind: [", "p.yaml", scratch)
+            let end = Date().addingTimeInterval(5)
+            while !agent.log.contains("p.yaml:") && Date() < end { AgentUnderTest.pause() }
+            #expect(agent.log.contains("p.yaml:"))
+            #expect(agent.victim("read", scratch.path("prot/secret")).output.contains("EPERM"))
+        }
+
+        @Test func theRolesHaveTheRightsTheyNeedAndNoOthers() throws {
+            let scratch = try Scratch()
+            let agent = try start(scratch)
+            func status(_ role: String) throws -> [String: String] {
+                let pid = try #require(agent.pid(of: role))
+                let text = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+                return Dictionary(
+                    text.split(separator: "\n").compactMap { line in
+                        let parts = line.split(separator: ":", maxSplits: 1)
+                        return parts.count == 2
+                            ? (String(parts[0]), parts[1].trimmingCharacters(in: .whitespaces)) : nil
+                    }, uniquingKeysWith: { first, _ in first })
+            }
+            let front = try status("front")
+            for set in ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"] {
+                #expect(front[set] == "0000000000000000", "\(set)")
+            }
+            #expect(front["NoNewPrivs"] == "1")
+            #expect(front["Seccomp"] == "2")
+            #expect(front["Uid"]?.hasPrefix("0") == false)
+            let worker = try status("worker")
+            // sys_admin, sys_ptrace, dac_read_search, dac_override, kill
+            #expect(worker["CapEff"] == "0000000000280026")
+            #expect(worker["CapBnd"] == "0000000000280026")
+        }
+
+        @Test func anEndedAgentLeavesNothingBehind() throws {
+            let scratch = try Scratch()
+            let agent = try start(scratch)
+            #expect(agent.victim("read", scratch.path("prot/secret")).output.contains("EPERM"))
+            agent.stop()
+            let left = try FileManager.default.contentsOfDirectory(atPath: agent.directory + "/run")
+            #expect(left == ["lock"])
+            #expect(scratch.text("prot/secret") == "SECRET\n")
+        }
+    }
+}
