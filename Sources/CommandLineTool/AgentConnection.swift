@@ -112,6 +112,8 @@ final class AgentConnection {
                 Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             if count < 0 && errno == EINTR { continue }
+            // An agent that refuses this user answers and closes without waiting for the request; the answer is there to read.
+            if count < 0 && (errno == EPIPE || errno == ECONNRESET) { return }
             guard count > 0 else { throw .unreachable }
             start += count
         }

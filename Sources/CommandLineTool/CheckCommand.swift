@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlProtocol
 import PolicyLoading
+import PolicyModel
 
 /// `portcullis check PATH…`
 struct CheckCommand: ParsableCommand {
@@ -16,8 +17,8 @@ struct CheckCommand: ParsableCommand {
         var report = CheckReport()
         for path in paths {
             let files = PolicyFileReader.files(at: path)
-            if files.isEmpty { throw ToolFailure("\(path): there is no policy file in this folder") }
-            for file in files { report.add(file, PolicyFileReader.load(file)) }
+            if files.isEmpty { report.add(path, Self.emptyFolder(path)) }
+            for file in files { report.add(file, CompilationCheck.checked(PolicyFileReader.load(file))) }
         }
         if output.json {
             try StandardStreams.write(json: report)
@@ -26,6 +27,13 @@ struct CheckCommand: ParsableCommand {
         }
         // The report has said everything already.
         if report.invalid > 0 { throw ToolFailure([]) }
+    }
+
+    /// Most likely a mistyped path; the other paths are checked nevertheless.
+    private static func emptyFolder(_ path: String) -> LoadResult {
+        let position = SourcePosition(file: path, line: 1, column: 1)
+        return LoadResult(
+            diagnostics: [Diagnostic(position: position, message: "there is no policy file in this folder")])
     }
 }
 

@@ -2,7 +2,6 @@ import ArgumentParser
 import ControlProtocol
 import Glibc
 import PolicyEngine
-import PolicyLoading
 import PolicyModel
 
 /// `portcullis simulate`
@@ -97,7 +96,7 @@ struct SimulateCommand: ParsableCommand {
     }
 
     func run() throws {
-        let all = try load()
+        let all = try PolicyCollection(at: policies).policies
         let host = SimulatedHost(name: host ?? SimulatedHost.ownName, labels: label)
         let selected = all.filter(host.isSelected)
         let compiled: CompiledSnapshot
@@ -142,19 +141,5 @@ struct SimulateCommand: ParsableCommand {
         if let owner { return caller == owner }
         var status = stat()
         return stat(path, &status) == 0 ? status.st_uid == caller : nil
-    }
-
-    private func load() throws(ToolFailure) -> [Policy] {
-        var loaded: [Policy] = []
-        var problems: [String] = []
-        for path in policies {
-            for file in PolicyFileReader.files(at: path) {
-                let result = PolicyFileReader.load(file)
-                loaded += result.policies
-                problems += result.diagnostics.filter { $0.severity == .error }.map(\.description)
-            }
-        }
-        if !problems.isEmpty { throw ToolFailure(problems) }
-        return loaded
     }
 }

@@ -74,6 +74,18 @@ import Testing
         }
     }
 
+    /// More than a socket's buffer, so that the connection is closed while the tool still sends.
+    @Test func aRefusalThatComesBeforeTheRequestIsRead() throws {
+        let agent = try FakeAgent(in: folder, .refusal(.notPermitted(message: "not you")))
+        defer { agent.stop() }
+        let large = try folder.write("large.yaml", String(repeating: "#", count: 1 << 20))
+        for _ in 0..<10 {
+            let run = try tool("apply", "-f", large, on: agent)
+            #expect(run.status == 4)
+            #expect(run.error == "portcullis: not you\n")
+        }
+    }
+
     @Test func aFileThatCannotBeReadIsExitCodeOneAndNothingIsSent() throws {
         let agent = try FakeAgent(in: folder, .answer { _ in [.done(messages: [])] })
         defer { agent.stop() }

@@ -39,9 +39,29 @@ import Testing
         #expect(absent.output.hasSuffix(#""invalid":1,"valid":0}"# + "\n"))
     }
 
-    @Test func aFolderWithoutPoliciesIsAFailure() throws {
-        let run = try ToolRun("check", folder.path)
+    @Test func aFolderWithoutPoliciesIsInvalidAndTheRestIsChecked() throws {
+        try FileManager.default.createDirectory(atPath: folder.path + "/empty", withIntermediateDirectories: true)
+        let file = try folder.write("a.yaml", AgentVerbTests.policy)
+        let run = try ToolRun("check", folder.path + "/empty", file)
         #expect(run.status == 1)
-        #expect(run.error == "portcullis: \(folder.path): there is no policy file in this folder\n")
+        #expect(
+            run.output == "\(folder.path)/empty:1:1: there is no policy file in this folder\n1 valid, 1 invalid\n")
+        #expect(run.error == "")
+    }
+
+    @Test func everyPatternThatDoesNotCompileIsAProblem() throws {
+        let long = "/" + String(repeating: "ab", count: 300) + "*"
+        let patterns = [long, "/short*", "/other" + long].map { "    - pattern: \"\($0)\"" }.joined(separator: "\n")
+        let file = try folder.write(
+            "a.yaml",
+            AgentVerbTests.policy.replacingOccurrences(of: "    matchPaths:", with: "    matchPatterns:")
+                .replacingOccurrences(of: "    - path: /etc/shadow", with: patterns))
+        let run = try ToolRun("check", file)
+        #expect(run.status == 1)
+        let lines = run.output.split(separator: "\n")
+        try #require(lines.count == 3)
+        #expect(lines[0].hasPrefix("\(file):11:7: pattern ") && lines[0].contains("too long"))
+        #expect(lines[1].hasPrefix("\(file):13:7: pattern ") && lines[1].contains("too long"))
+        #expect(lines[2] == "0 valid, 1 invalid")
     }
 }

@@ -10,6 +10,8 @@ final class FakeAgent: Sendable {
         case bytes([UInt8])
         /// Takes the request and keeps the connection.
         case silence
+        /// Sends this to everybody and closes, without waiting for a request.
+        case refusal(ControlResponse)
     }
 
     let socket: String
@@ -46,12 +48,18 @@ final class FakeAgent: Sendable {
         while true {
             let client = accept(listener, nil, nil)
             guard client >= 0 else { break }
+            if case .refusal(let response) = behaviour {
+                send(client, (try? ControlCoding.encode(response)) ?? [])
+                close(client)
+                continue
+            }
             guard let request = read(client) else {
                 close(client)
                 continue
             }
             received.withLock { $0.append(request) }
             switch behaviour {
+            case .refusal: break
             case .silence: held.withLock { $0.append(client) }
             case .bytes(let bytes):
                 send(client, bytes)

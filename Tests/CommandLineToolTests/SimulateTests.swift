@@ -155,6 +155,18 @@ import Testing
         #expect(run.error.contains("--owner"))
     }
 
+    /// As the agent's store: a second policy of the same name takes the place of the first.
+    @Test func aPolicyWrittenTwiceHoldsAsTheLastFileHasIt() throws {
+        let text = try String(contentsOfFile: policies + "/a.yaml", encoding: .utf8)
+        let later = try folder.write(
+            "policies/b.yaml", text.replacingOccurrences(of: "/opt/args", with: "/opt/later"))
+        #expect(try simulate("--exec", "/opt/args").verdict == "allow")
+        let run = try simulate("--exec", "/opt/later", "--policies", policies + "/a.yaml")
+        #expect(run.verdict == "block")
+        #expect(run.rule?.position == "\(later):14:7")
+        #expect(run.selectedPolicies == 1)
+    }
+
     @Test func invalidPoliciesGiveNoVerdict() throws {
         let bad = try folder.write("bad.yaml", "kind: Nonsense\n")
         let run = try ToolRun("simulate", "--policies", bad, "--exe", "/x", "--exec", "/y")
