@@ -102,11 +102,20 @@ final class ControlServer {
     }
 
     private func read(_ client: Client, _ answer: (ControlRequest, Client) -> Void) {
+        var failure = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: 65536) { buffer, count in
-            count = max(-1, RawDescriptor.read(client.socket, into: UnsafeMutableRawBufferPointer(buffer)))
-            if count < 0 { count = 0 }
+            let result = RawDescriptor.read(client.socket, into: UnsafeMutableRawBufferPointer(buffer))
+            count = max(0, result)
+            failure = min(0, result)
         }
+        // EAGAIN, EINTR: not now.
+        if failure == -11 || failure == -4 { return }
         guard !bytes.isEmpty else {
+            // A client that only shut its sending side down still gets what was asked for.
+            if failure == 0 && !client.output.isEmpty {
+                client.isFinished = true
+                return
+            }
             client.isFinished = true
             client.output = []
             return

@@ -259,7 +259,10 @@ final class Front {
             return "\(key.text) \(before.contains(key) ? "modified" : "applied")\(dryRun ? " (dry run)" : "")"
         }
         if dryRun {
-            server.send(.done(messages: messages), to: client)
+            var store = pipeline.latestStore
+            store.apply(pieces.map(\.policy))
+            let problem = pipeline.problem(in: store)
+            server.send(problem.map { .failed(messages: [$0]) } ?? .done(messages: messages), to: client)
             return
         }
         // Saved before in force: what is in force is never less than what a restart brings back.

@@ -72,6 +72,15 @@ final class PolicyPipeline {
         advance()
     }
 
+    /// What keeps a store from being compiled, or `nil`; puts nothing in force.
+    func problem(in store: PolicyStore) -> String? {
+        do {
+            _ = try SnapshotCompiler().compile(
+                policies: store.policies.filter(selection.selects), postures: postures, generation: nextNumber)
+            return nil
+        } catch { return "\(error)" }
+    }
+
     /// The worker was replaced: what it was asked is asked again. It has the last snapshot, from the guardian.
     func workerStarted(generation: UInt64) {
         switch step {

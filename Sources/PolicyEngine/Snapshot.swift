@@ -64,6 +64,8 @@ public struct Snapshot: @unchecked Sendable {
         func word(_ offset: Int) -> UInt32 { start.loadUnaligned(fromByteOffset: offset, as: UInt32.self) }
         func long(_ offset: Int) -> UInt64 { start.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
         guard long(Field.magic) == SnapshotLayout.magic else { throw .badMagic }
+        // The word behind the version is reserved.
+        guard word(Field.version + 4) == 0 else { throw .badLength }
         guard word(Field.version) == SnapshotLayout.version else { throw .badVersion(word(Field.version)) }
         guard long(Field.length) == UInt64(bytes.count) else { throw .badLength }
         let summed = UnsafeRawBufferPointer(rebasing: bytes[Field.generation...])

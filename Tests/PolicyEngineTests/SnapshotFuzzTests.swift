@@ -56,7 +56,7 @@ struct SnapshotFuzzTests {
     @Test func everyTruncationIsRefused() throws {
         let bytes = try Self.compiled()
         for length in 0..<bytes.count {
-            bytes.withUnsafeBytes { raw in
+            _ = bytes.withUnsafeBytes { raw in
                 #expect(throws: SnapshotError.self) {
                     try Snapshot(validating: UnsafeRawBufferPointer(rebasing: raw[0..<length]))
                 }
@@ -69,7 +69,7 @@ struct SnapshotFuzzTests {
         var bytes = try Self.compiled()
         for index in bytes.indices {
             bytes[index] ^= 0x40
-            bytes.withUnsafeBytes { raw in
+            _ = bytes.withUnsafeBytes { raw in
                 #expect(throws: SnapshotError.self) { try Snapshot(validating: raw) }
             }
             bytes[index] ^= 0x40
