@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 PREFIX ?= /usr/local
 DEBIAN_PACKAGES := libseccomp-dev libcap-dev libmnl-dev libnftnl-dev
-TEST_PACKAGES := libck-dev fapolicyd e2fsprogs valgrind jq busybox-static
+TEST_PACKAGES := gcc libc6-dev python3 util-linux libck-dev fapolicyd e2fsprogs valgrind jq
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_FLAGS ?= -j 2
 

@@ -54,7 +54,9 @@ public enum AgentProgram {
             case .worker:
                 let limit = UInt64(WorkerLimits.descriptors)
                 try ResourceLimit.openFiles.set(ResourceLimit.Values(soft: limit, hard: limit))
-                let worker = try Worker(settings: settings, retiring: arguments.first.flatMap { Int($0) } ?? 0)
+                let worker = try Worker(
+                    settings: settings, retiring: arguments.first.flatMap { Int($0) } ?? 0,
+                    incarnation: arguments.dropFirst(2).first.flatMap { UInt64($0) } ?? 0)
                 return worker.run(hasSnapshot: arguments.dropFirst().first == "1")
             case .front:
                 let front = try Front(

@@ -8,16 +8,18 @@ import Telemetry
 
 /// Takes records out of the rings, adds the words of their rules, and hands them to telemetry. Block alerts first.
 final class AlertFeed {
-    private let blockRing: RingConsumer
-    private let eventRing: RingConsumer
+    private var blockRing: EventReader
+    private var eventRing: EventReader
     private let pipeline: TelemetryPipeline
+    /// Lost records that no alert has told of yet.
+    private var lost: UInt64 = 0
     /// Records taken in one go before other work has its turn.
     private static let batch = 512
 
     init(pipeline: TelemetryPipeline) throws(KernelError) {
         self.pipeline = pipeline
-        blockRing = try SharedRegions.consumer(RoleDescriptor.blockRing)
-        eventRing = try SharedRegions.consumer(RoleDescriptor.eventRing)
+        blockRing = EventReader(ring: try SharedRegions.ring(RoleDescriptor.blockRing))
+        eventRing = EventReader(ring: try SharedRegions.ring(RoleDescriptor.eventRing))
     }
 
     /// Processes what is there.
@@ -26,36 +28,50 @@ final class AlertFeed {
     /// - Returns: true when there may be more.
     func drain(_ rule: (RuleID, UInt64) -> RuleDescription?) -> Bool {
         var taken = 0
-        for ring in [blockRing, eventRing] {
-            while taken < Self.batch, let record = ring.next() {
-                taken += 1
-                process(record, lost: ring.takeLost(), rule)
-            }
-        }
+        while taken < Self.batch, take(blockRing.next(), rule) { taken += 1 }
+        while taken < Self.batch, take(eventRing.next(), rule) { taken += 1 }
         return taken >= Self.batch
     }
 
     /// Says that the front is going to sleep; false when a record came meanwhile.
-    func prepareSleep() -> Bool { blockRing.prepareSleep() && eventRing.prepareSleep() }
-
-    /// The worker was replaced: what the old one left half-written is not waited for.
-    func abandon() {
-        blockRing.abandon()
-        eventRing.abandon()
+    func prepareSleep() -> Bool {
+        guard blockRing.prepareToWait() else { return false }
+        if eventRing.prepareToWait() { return true }
+        blockRing.finishWaiting()
+        return false
     }
 
-    private func process(_ record: EventRecord, lost: UInt64, _ rule: (RuleID, UInt64) -> RuleDescription?) {
-        let id = RuleID(rawValue: record.header.rule)
+    /// The front is awake again.
+    func finishSleep() {
+        blockRing.finishWaiting()
+        eventRing.finishWaiting()
+    }
+
+    /// Deals with what was read; false when there was nothing.
+    private func take(_ reading: EventReader.Reading, _ rule: (RuleID, UInt64) -> RuleDescription?) -> Bool {
+        switch reading {
+        case .empty: return false
+        case .event(let record): process(record, rule)
+        case .lost(let count): lost += count
+        // What was not of the expected form is an alert that nobody will see.
+        case .corrupt, .invalid: lost += 1
+        }
+        return true
+    }
+
+    private func process(_ record: EventRecord, _ rule: (RuleID, UInt64) -> RuleDescription?) {
+        let id = RuleID(rawValue: record.header.ruleID)
         var event = Self.event(record)
         event.lossCount = lost
+        lost = 0
         pipeline.process(event, rule: metadata(record, id, rule(id, record.header.generation)))
     }
 
     private func metadata(_ record: EventRecord, _ id: RuleID, _ rule: RuleDescription?) -> RuleMetadata {
-        let denied = record.header.effect == Effect.block.rawValue
+        let denied = record.header.effect == .block
         let action: RuleMetadata.Action = denied ? .block : .audit
-        if record.has(.failure) {
-            let row = FailureRow(rawValue: UInt8(truncatingIfNeeded: record.header.detail))
+        if record.header.flags.contains(.failurePolicy) {
+            let row = FailureRow(rawValue: UInt8(truncatingIfNeeded: record.header.noticeCode))
             return RuleMetadata(
                 policyName: "AgentFailure", message: row?.name ?? "", action: action, isHostPolicy: true)
         }
@@ -72,30 +88,30 @@ final class AlertFeed {
     private static func event(_ record: EventRecord) -> EnforcementEvent {
         var event = EnforcementEvent()
         let header = record.header
-        event.kind = record.kind == .verdict ? .verdict : .staleDescriptor
-        event.category = header.category == Category.process.rawValue ? .process : .file
-        event.effect = header.effect == Effect.block.rawValue ? .block : .audit
-        event.isPathUntrusted = record.has(.pathUntrusted)
-        event.isMatchedByObject = record.has(.matchedByObject)
-        if record.has(.truncated) { event.truncation = .arguments }
-        event.wallClock = header.wall_clock
-        event.hostPID = header.pid
-        event.hostPPID = header.ppid
-        event.namespacePID = header.pid
+        event.kind = header.kind == .staleDescriptor ? .staleDescriptor : .verdict
+        event.category = header.category == .process ? .process : .file
+        event.effect = header.effect == .block ? .block : .audit
+        event.isPathUntrusted = header.flags.contains(.pathUntrusted)
+        event.isMatchedByObject = header.flags.contains(.matchedByObject)
+        if header.flags.contains(.truncated) { event.truncation = .arguments }
+        event.wallClock = header.wallClock
+        event.hostPID = header.hostPID
+        event.hostPPID = header.hostPPID
+        event.namespacePID = header.hostPID
         event.tid = header.tid
         event.uid = header.uid
-        event.oid = header.owner
-        event.syscallNumber = header.system_call
-        event.openFlags = header.system_call >= 0 ? UInt32(truncatingIfNeeded: header.open_flags) : nil
-        if record.kind == .staleDescriptor { event.descriptor = Int32(bitPattern: header.detail) }
-        event.resource = record[.resource]
-        event.aliasPath = record[.alias]
-        event.executable = record[.executable]
-        event.parentExecutable = record[.parentExecutable]
-        event.workingDirectory = record[.workingDirectory]
-        event.tty = ProcessStat.terminalName(of: Int32(bitPattern: header.terminal)).map { Array($0.utf8) } ?? []
-        event.comm = record[.comm]
-        event.arguments = record[.arguments]
+        event.oid = header.oid
+        event.syscallNumber = header.syscall
+        event.openFlags = header.flags.contains(.openFlagsUnknown) ? nil : header.openFlags
+        if header.kind == .staleDescriptor { event.descriptor = Int32(bitPattern: header.noticeCode) }
+        event.resource = record.resource
+        event.aliasPath = record.requestedPath
+        event.executable = record.executable
+        event.parentExecutable = record.parentExecutable
+        event.workingDirectory = record.workingDirectory
+        event.tty = record.terminal
+        event.comm = record.threadName
+        event.arguments = record.arguments
         event.snapshotGeneration = header.generation
         return event
     }

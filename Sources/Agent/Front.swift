@@ -94,6 +94,7 @@ final class Front {
             server.addDescriptors(to: &poll)
             let sleeps = !more && feed.prepareSleep()
             _ = poll.wait(timeoutMilliseconds: sleeps ? 1000 : 0)
+            if sleeps { feed.finishSleep() }
             if poll.isReady(2) { EventDescriptor.drain(RoleDescriptor.ringWake) }
             if poll.isReady(0), let code = readGuardian() { return finish(code) }
             if poll.isReady(1) { readWorker() }
@@ -143,7 +144,6 @@ final class Front {
                         handoff.deliver(descriptor)
                         isTaken = true
                     }
-                case .roleStarted: feed.abandon()
                 case .stop: return 0
                 default: break
                 }
@@ -201,7 +201,6 @@ final class Front {
             let contents = descriptor.flatMap(SealedRegion.contents)
             if let descriptor { RawDescriptor.close(descriptor) }
             if message.kind == .hello {
-                feed.abandon()
                 pipeline.workerStarted(generation: message.number)
             } else {
                 pipeline.receive(message, contents: contents)

@@ -1,3 +1,4 @@
+import EventRing
 import FileEnforcement
 import Glibc
 import LinuxKernel
@@ -11,6 +12,8 @@ final class Guardian {
     private let boardMemory: Int32
     private let blockRing: Int32
     private let eventRing: Int32
+    private let rings: [SharedRing]
+    private var incarnation: UInt64 = 0
     private let ringWake: Int32
     private let controlSocket: Int32
     private var alertsFile: Int32
@@ -37,8 +40,10 @@ final class Guardian {
         settingsMemory = try SealedRegion.seal(settings.encoded(), name: "portcullis-settings")
         boardMemory = try SharedMemory.create(name: "portcullis-board", size: StatusBoard.size).release()
         board = try SharedRegions.board(boardMemory)
-        blockRing = try SharedRegions.createRing("portcullis-block")
-        eventRing = try SharedRegions.createRing("portcullis-event")
+        let (block, event) = (
+            try SharedRegions.createRing("portcullis-block"), try SharedRegions.createRing("portcullis-event")
+        )
+        (blockRing, eventRing, rings) = (block.descriptor, event.descriptor, [block.ring, event.ring])
         ringWake = try EventDescriptor.make()
         groups = [try FileEnforcer.makeGroup().release()]
         controlSocket = try UnixSocket.listen(
@@ -138,7 +143,8 @@ final class Guardian {
             map.append((group, RoleDescriptor.firstRetiring + Int32(index)))
         }
         worker = try RoleProcess.start(
-            .worker, [String(groups.count - 1), snapshot >= 0 ? "1" : "0"], map, channel: ours, settings)
+            .worker, [String(groups.count - 1), snapshot >= 0 ? "1" : "0", String(incarnation)], map, channel: ours,
+            settings)
         guard let process = worker else { return }
         board.set(.workerProcess, UInt64(process.pid))
         AgentFiles.writePid(process.pid, role: .worker, settings)
@@ -199,6 +205,7 @@ final class Guardian {
         worker = nil
         board.set(.workerProcess, 0)
         board.set(.busySince, 0)
+        giveUpLanes()
         // The kernel finds an unanswered event by the number of its descriptor in the dead worker, which nobody knows any
         // more: every number it could have had is answered.
         let allow = settings.failures.allows(.workerLost)
@@ -213,6 +220,18 @@ final class Guardian {
         workerStarts.pauseIfExhausted()
         try startWorker()
         notifyFront(.roleStarted, process: 1)
+    }
+
+    /// The records that the dead worker had published stay; what it was writing is counted as lost.
+    private func giveUpLanes() {
+        for ring in rings {
+            for owner in [RingOwner.queue(incarnation), RingOwner.control(incarnation)] {
+                do { try ring.abandon(owner: owner, by: RingOwner.guardian, pidfd: nil) } catch {
+                    AgentLog.warning("a lane of the event ring is not given up: \(error)")
+                }
+            }
+        }
+        incarnation += 1
     }
 
     // MARK: - Front

@@ -2,33 +2,44 @@ import EventRing
 import FileEnforcement
 import LinuxKernel
 
+/// Numbers by which the rings know who writes: never the same for two threads of the agent's whole life.
+enum RingOwner {
+    /// The guardian, which only gives up dead workers' lanes.
+    static let guardian: UInt64 = 1
+
+    /// A worker's permission thread.
+    static func queue(_ incarnation: UInt64) -> UInt64 { incarnation * 2 + 2 }
+
+    /// A worker's control thread.
+    static func control(_ incarnation: UInt64) -> UInt64 { incarnation * 2 + 3 }
+}
+
 /// The shared memory of the roles. Mappings live as long as the process.
 enum SharedRegions {
-    /// Cells of a ring: 2 MiB each, some ten thousand records.
-    static let ringCells = 16_384
+    /// Lanes of a ring: two for each worker thread, and those of its predecessors until they are emptied.
+    private static let lanes = 16
+    /// Bytes of a lane: some hundred records.
+    private static let laneBytes = 256 << 10
 
-    /// Creates a ring's memory.
-    static func createRing(_ name: String) throws(KernelError) -> Int32 {
-        let size = RingGeometry.size(cells: ringCells)
+    /// Creates a ring's memory, and the view of it by which the guardian gives up the lanes of dead workers.
+    static func createRing(_ name: String) throws(KernelError) -> (descriptor: Int32, ring: SharedRing) {
+        guard let size = SharedRing.requiredSize(lanes: lanes, laneBytes: laneBytes) else {
+            throw KernelError("size event ring", errno: 22)
+        }
         let descriptor = try SharedMemory.create(name: name, size: size).release()
         let memory = try map(descriptor)
-        do { try RingGeometry.initialize(memory.start, size: memory.count, cells: ringCells) } catch {
-            throw KernelError("initialize event ring", errno: error.errno)
-        }
-        return descriptor
+        do {
+            return (
+                descriptor,
+                try SharedRing(formatting: memory.start, size: memory.count, lanes: lanes, laneBytes: laneBytes)
+            )
+        } catch { throw KernelError("format event ring", errno: 22) }
     }
 
-    static func producer(_ descriptor: Int32) throws(KernelError) -> RingProducer {
+    static func ring(_ descriptor: Int32) throws(KernelError) -> SharedRing {
         let memory = try map(descriptor)
-        do { return try RingProducer(memory: memory.start, size: memory.count) } catch {
-            throw KernelError("attach event ring", errno: error.errno)
-        }
-    }
-
-    static func consumer(_ descriptor: Int32) throws(KernelError) -> RingConsumer {
-        let memory = try map(descriptor)
-        do { return try RingConsumer(memory: memory.start, size: memory.count) } catch {
-            throw KernelError("attach event ring", errno: error.errno)
+        do { return try SharedRing(attaching: memory.start, size: memory.count) } catch {
+            throw KernelError("attach event ring", errno: 22)
         }
     }
 

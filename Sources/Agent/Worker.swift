@@ -11,29 +11,39 @@ final class Worker {
     private let enforcer: FileEnforcer
     private let reporter: PermissionReporter
     private let leftovers: [Int32]
+    private let incarnation: UInt64
     private var mapped: SealedRegion?
     private var activeNumber: UInt64 = 0
     private var isServing = false
 
     /// Takes over the descriptors the guardian passed.
     ///
-    /// - Parameter retiring: how many groups of an interrupted reload follow `RoleDescriptor.firstRetiring`.
-    init(settings: AgentSettings, retiring: Int) throws(KernelError) {
+    /// - Parameters:
+    ///   - retiring: how many groups of an interrupted reload follow `RoleDescriptor.firstRetiring`.
+    ///   - incarnation: how many workers there were before.
+    init(settings: AgentSettings, retiring: Int, incarnation: UInt64) throws(KernelError) {
         self.settings = settings
         board = try SharedRegions.board(RoleDescriptor.board)
         let wake = try EventDescriptor.make()
         enforcer = FileEnforcer(
             group: RoleDescriptor.primary, wake: wake, board: board, failures: settings.failures,
             cachesAllows: settings.cachesAllows)
-        reporter = try Self.makeReporter(board)
+        self.incarnation = incarnation
+        reporter = try Self.makeReporter(board, RingOwner.control(incarnation))
         leftovers = (0..<retiring).map { RoleDescriptor.firstRetiring + Int32($0) }
     }
 
-    private static func makeReporter(_ board: StatusBoard) throws(KernelError) -> PermissionReporter {
-        PermissionReporter(
-            blockRing: try SharedRegions.producer(RoleDescriptor.blockRing),
-            eventRing: try SharedRegions.producer(RoleDescriptor.eventRing), wake: RoleDescriptor.ringWake,
-            ownProcesses: OwnProcesses(board: board))
+    private static func makeReporter(
+        _ board: StatusBoard, _ owner: UInt64
+    ) throws(KernelError) -> PermissionReporter {
+        let (block, event) = (
+            try SharedRegions.ring(RoleDescriptor.blockRing), try SharedRegions.ring(RoleDescriptor.eventRing)
+        )
+        do {
+            return try PermissionReporter(
+                blockRing: block, eventRing: event, owner: owner, wake: RoleDescriptor.ringWake,
+                ownProcesses: OwnProcesses(board: board))
+        } catch { throw KernelError("claim a lane of the event ring", errno: ENOSPC) }
     }
 
     /// Runs until the guardian says stop, or for ever. Returns the exit code.
@@ -94,7 +104,7 @@ final class Worker {
         guard !isServing else { return }
         isServing = true
         // Each thread reports with buffers of its own.
-        do { try enforcer.serve(Self.makeReporter(board)) } catch {
+        do { try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation))) } catch {
             AgentLog.error("\(error)")
             exit(1)
         }

@@ -1,19 +1,24 @@
-/// The variable fields of a record, in their order.
+/// The variable fields of an event, in the order they have in the record.
 public enum EventField: Int, Sendable, CaseIterable {
     /// Path of the object.
     case resource
-    /// Another name under which a rule knows the object.
-    case alias
-    /// Executable of the calling process.
+    /// The path that was asked for, or another known name of the object.
+    case requestedPath
+    /// Executable of the process.
     case executable
     /// Executable of its parent.
     case parentExecutable
     /// Working directory.
     case workingDirectory
-    /// Name of the thread group's leader (comm).
-    case comm
-    /// argv: NUL-terminated strings one after the other.
+    /// Terminal.
+    case terminal
+    /// Thread name.
+    case threadName
+    /// argv, joined by NUL.
     case arguments
     /// Free text.
     case message
+
+    /// Number of fields.
+    public static let count = 9
 }

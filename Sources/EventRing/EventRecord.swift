@@ -1,61 +1,87 @@
 import CEventRing
 
-/// A record as the consumer sees it, copied out of the ring and checked.
-public struct EventRecord: Sendable {
-    /// What a record is about.
-    public enum Kind: UInt8, Sendable {
-        case verdict = 1
-        case staleDescriptor = 2
-    }
+/// A decoded event. The bytes are what the writer wrote and nothing more is known of them: not UTF-8, not free of NUL.
+public struct EventRecord: Sendable, Equatable {
+    /// The fixed part.
+    public var header: EventHeader
+    /// Path of the object.
+    public var resource: [UInt8]
+    /// The path that was asked for, or another known name of the object.
+    public var requestedPath: [UInt8]
+    /// Executable of the process.
+    public var executable: [UInt8]
+    /// Executable of its parent.
+    public var parentExecutable: [UInt8]
+    /// Working directory.
+    public var workingDirectory: [UInt8]
+    /// Terminal.
+    public var terminal: [UInt8]
+    /// Thread name.
+    public var threadName: [UInt8]
+    /// argv, joined by NUL.
+    public var arguments: [UInt8]
+    /// Free text.
+    public var message: [UInt8]
 
-    /// The fixed head.
-    public let header: EventHeader
-    /// What it is about.
-    public let kind: Kind
-    private let contents: [UInt8]
-    private let starts: [Int]
-
-    /// Reads a record; `nil` unless head and lengths are exactly those of a record of this version.
-    public init?(_ bytes: UnsafeRawBufferPointer) {
-        let size = MemoryLayout<EventHeader>.size
-        guard bytes.count >= size else { return nil }
-        header = bytes.loadUnaligned(as: EventHeader.self)
-        guard header.version == UInt16(PC_EVENT_VERSION), Int(header.header_size) == size,
-            header.category < 6, header.effect < 3, let kind = Kind(rawValue: header.kind)
-        else { return nil }
-        self.kind = kind
-        var starts = [size]
-        withUnsafeBytes(of: header.lengths) { lengths in
-            for field in 0..<Int(PC_EVENT_FIELDS) {
-                starts.append(starts[field] + Int(lengths.loadUnaligned(fromByteOffset: field * 2, as: UInt16.self)))
-            }
+    /// Decodes a record that has been copied out of the ring.
+    /// - Throws: `EventRecordError` for anything but exactly one whole record.
+    public init(decoding bytes: UnsafeRawBufferPointer) throws(EventRecordError) {
+        let headerSize = MemoryLayout<pc_event_header>.size
+        guard bytes.count >= headerSize, bytes.count <= EventWriter.maximumRecord else { throw .size(bytes.count) }
+        let raw = bytes.loadUnaligned(as: pc_event_header.self)
+        guard raw.version == UInt16(PC_EVENT_VERSION) else { throw .version(raw.version) }
+        guard Int(raw.header_size) == headerSize else { throw .headerSize(raw.header_size) }
+        guard raw.reserved == (0, 0, 0) else { throw .reserved }
+        guard let kind = EventHeader.Kind(rawValue: raw.kind) else { throw .value(field: "kind", raw.kind) }
+        guard let category = EventHeader.Category(rawValue: raw.category) else {
+            throw .value(field: "category", raw.category)
         }
-        guard starts.last == bytes.count else { return nil }
-        self.starts = starts
-        contents = [UInt8](bytes)
+        guard let effect = EventHeader.Effect(rawValue: raw.effect) else { throw .value(field: "effect", raw.effect) }
+        guard let mechanism = EventHeader.Mechanism(rawValue: raw.mechanism) else {
+            throw .value(field: "mechanism", raw.mechanism)
+        }
+        header = EventHeader(kind: kind, category: category, effect: effect, mechanism: mechanism)
+        header.flags = EventFlags(rawValue: raw.flags)
+        header.ruleID = raw.rule_id
+        header.generation = raw.generation
+        header.wallClock = raw.wall_ns
+        header.sequence = raw.sequence
+        header.hostPID = raw.host_pid
+        header.hostPPID = raw.host_ppid
+        header.tid = raw.tid
+        header.uid = raw.uid
+        header.oid = raw.oid
+        header.syscall = raw.syscall_nr
+        header.openFlags = raw.open_flags
+        header.noticeCode = raw.notice_code
+
+        var starts: [10 of Int] = .init(repeating: 0)
+        for index in 0..<EventField.count {
+            let offset = Int(PC_EVENT_LENGTH_OFFSET) + 2 * index
+            starts[index + 1] = starts[index] + Int(bytes.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
+        }
+        let available = bytes.count - headerSize
+        guard starts[EventField.count] == available else {
+            throw .lengths(sum: starts[EventField.count], available: available)
+        }
+        func field(_ field: EventField) -> [UInt8] {
+            Array(bytes[headerSize + starts[field.rawValue]..<headerSize + starts[field.rawValue + 1]])
+        }
+        resource = field(.resource)
+        requestedPath = field(.requestedPath)
+        executable = field(.executable)
+        parentExecutable = field(.parentExecutable)
+        workingDirectory = field(.workingDirectory)
+        terminal = field(.terminal)
+        threadName = field(.threadName)
+        arguments = field(.arguments)
+        message = field(.message)
     }
 
-    /// The bytes of a field.
-    public subscript(field: EventField) -> [UInt8] {
-        Array(contents[starts[field.rawValue]..<starts[field.rawValue + 1]])
+    /// argv. One final NUL ends the last entry, it does not begin another.
+    public var argumentList: [[UInt8]] {
+        guard !arguments.isEmpty else { return [] }
+        let body = arguments.last == 0 ? arguments.dropLast() : arguments[...]
+        return body.split(separator: 0, omittingEmptySubsequences: false).map(Array.init)
     }
-
-    /// A flag of the head.
-    public func has(_ flag: EventFlag) -> Bool { header.flags & flag.rawValue != 0 }
-}
-
-/// Flags of a record.
-public struct EventFlag: OptionSet, Sendable {
-    /// The bits, as stored.
-    public let rawValue: UInt32
-    /// Wraps the bits of the head.
-    public init(rawValue: UInt32) { self.rawValue = rawValue }
-    /// The path was made in a mount that the host does not have.
-    public static let pathUntrusted = EventFlag(rawValue: PC_EVENT_PATH_UNTRUSTED.rawValue)
-    /// The rule was found by the object, under the name in `EventField.alias`.
-    public static let matchedByObject = EventFlag(rawValue: PC_EVENT_MATCHED_BY_OBJECT.rawValue)
-    /// A field was cut.
-    public static let truncated = EventFlag(rawValue: PC_EVENT_TRUNCATED.rawValue)
-    /// A failure row decided; `detail` is its number.
-    public static let failure = EventFlag(rawValue: PC_EVENT_FAILURE.rawValue)
 }

@@ -84,7 +84,6 @@ public final class FileEnforcer {
     /// - Returns: whether it is allowed. The event is reported like any other.
     public func decideAdopted(descriptor: Int32, mask: UInt64, thread: Int32, reporter: PermissionReporter) -> Bool {
         guard let state else { return failures.allows(.workerLost) }
-        var reporter = reporter
         var decider = PermissionDecider()
         defer { decider.deallocate() }
         let isExec = mask & FanotifyMask.openExecPermission != 0
@@ -103,7 +102,6 @@ public final class FileEnforcer {
 
     /// Reports a descriptor that was open before its rule.
     public func report(_ stale: StaleDescriptor, reporter: PermissionReporter) {
-        var reporter = reporter
         reporter.publish(stale, generation: board.value(.generation), board)
     }
 

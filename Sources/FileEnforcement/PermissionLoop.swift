@@ -27,7 +27,7 @@ struct PermissionLoop {
     private let cell: StateCell
     private let board: StatusBoard
     private var decider = PermissionDecider()
-    private var reporter: PermissionReporter
+    private let reporter: PermissionReporter
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 24 * 64, alignment: 8)
     private var spin = AdaptiveSpin()
 

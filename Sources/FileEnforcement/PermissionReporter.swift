@@ -5,21 +5,28 @@ import PolicyEngine
 /// Builds the record of a reported event while its caller still waits, and publishes it after the answer. Block alerts have a
 /// ring of their own, so that a flood of audits cannot hide them.
 ///
-/// Each thread has one of its own: it may be handed to a thread, not used by two.
-public struct PermissionReporter: @unchecked Sendable {
-    // Unchecked: buffers and ring view belong to whoever holds the value; see above.
-    private let blockRing: RingProducer
-    private let eventRing: RingProducer
+/// Each thread has one of its own.
+public final class PermissionReporter: @unchecked Sendable {
+    // Unchecked: buffers and lanes belong to the one thread that uses the instance; see above.
+    private var blockRing: RingProducer
+    private var eventRing: RingProducer
     private let wake: Int32
-    private var writer = EventWriter()
+    private var writer: EventWriter
+    private var record = UnsafeRawBufferPointer(start: nil, count: 0)
     private var isBlock = false
     private let ownProcesses: OwnProcesses
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8192, alignment: 8)
 
-    /// - Parameter wake: eventfd of the consumer.
-    public init(blockRing: RingProducer, eventRing: RingProducer, wake: Int32, ownProcesses: OwnProcesses) {
-        self.blockRing = blockRing
-        self.eventRing = eventRing
+    /// - Parameters:
+    ///   - owner: this thread's number in the rings; never used again by another thread or process.
+    ///   - wake: eventfd of the consumer.
+    public init(
+        blockRing: SharedRing, eventRing: SharedRing, owner: UInt64, wake: Int32, ownProcesses: OwnProcesses
+    ) throws(RingError) {
+        self.blockRing = try RingProducer(ring: blockRing, owner: owner)
+        self.eventRing = try RingProducer(ring: eventRing, owner: owner)
+        // Lives as long as the thread, which is as long as the process.
+        writer = try EventWriter(buffer: .allocate(byteCount: EventWriter.maximumRecord, alignment: 8))
         self.wake = wake
         self.ownProcesses = ownProcesses
     }
@@ -28,96 +35,133 @@ public struct PermissionReporter: @unchecked Sendable {
     func isOwn(_ pid: Int32) -> Bool { pid != 0 && ownProcesses.contains(pid) }
 
     /// Puts everything that the alert says into the record.
-    mutating func capture(
+    func capture(
         _ decision: PermissionDecision, decider: inout PermissionDecider, thread: Int32,
         state: UnsafePointer<EnforcementState>
     ) {
-        writer.begin()
         isBlock = !decision.allow
         _ = decider.facts.readStatus()
         _ = decider.facts.readStat()
         decider.facts.readSystemCall()
         let facts = decider.facts
-        writer.header.kind = EventRecord.Kind.verdict.rawValue
-        writer.header.category = decision.category.rawValue
-        writer.header.effect = decision.allow ? Effect.audit.rawValue : Effect.block.rawValue
-        writer.header.mechanism = 1
-        writer.header.rule = decision.rule.rawValue
-        writer.header.generation = state.pointee.snapshot.generation
-        writer.header.wall_clock = KernelClock.wall
-        writer.header.pid = facts.status.tgid
-        writer.header.ppid = facts.status.ppid
-        writer.header.tid = thread
-        writer.header.uid = facts.status.uid.real
-        writer.header.owner = facts.object.uid
-        writer.header.terminal = UInt32(bitPattern: facts.stat.ttyNumber)
-        writer.header.system_call = -1
+        var header = EventHeader(
+            kind: .verdict, category: decision.category == .process ? .process : .file,
+            effect: decision.allow ? .audit : .block, mechanism: .fanotify)
+        header.ruleID = decision.rule.rawValue
+        header.generation = state.pointee.snapshot.generation
+        header.wallClock = KernelClock.wall
+        header.hostPID = facts.status.tgid
+        header.hostPPID = facts.status.ppid
+        header.tid = thread
+        header.uid = facts.status.uid.real
+        header.oid = facts.object.uid
+        header.flags.insert(.openFlagsUnknown)
         if case .blocked(let number, _) = facts.systemCall {
-            writer.header.system_call = Int32(truncatingIfNeeded: number)
-            writer.header.open_flags = OpenIntent.of(facts.systemCall, tid: thread).flags
+            header.syscall = Int32(truncatingIfNeeded: number)
+            header.openFlags = UInt32(truncatingIfNeeded: OpenIntent.of(facts.systemCall, tid: thread).flags)
+            header.flags.remove(.openFlagsUnknown)
         }
-        if decision.pathUntrusted { writer.header.flags |= EventFlag.pathUntrusted.rawValue }
-        if decision.matchedByObject { writer.header.flags |= EventFlag.matchedByObject.rawValue }
+        if decision.pathUntrusted { header.flags.insert(.pathUntrusted) }
+        if decision.matchedByObject { header.flags.insert(.matchedByObject) }
         if let row = decision.failure {
-            writer.header.flags |= EventFlag.failure.rawValue
-            writer.header.detail = UInt32(row.rawValue)
+            header.flags.insert(.failurePolicy)
+            header.noticeCode = UInt32(row.rawValue)
         }
-        let none = UnsafeRawBufferPointer(start: nil, count: 0)
-        writer.add(.resource, decider.path)
-        writer.add(.alias, decider.alias, limit: 1024)
-        writer.add(.executable, decider.facts.executable(state.pointee) ?? none, limit: 1024)
-        writer.add(.parentExecutable, decider.facts.parentExecutable(state.pointee) ?? none, limit: 1024)
+        var fields = EventFields()
+        fields[.resource] = decider.path
+        fields[.requestedPath] = decider.alias
+        if let path = decider.facts.executable(state.pointee) { fields[.executable] = path }
+        if let path = decider.facts.parentExecutable(state.pointee) { fields[.parentExecutable] = path }
         let length = ProcFS.workingDirectory(of: thread, into: buffer)
-        writer.add(
-            .workingDirectory, length > 0 ? UnsafeRawBufferPointer(rebasing: buffer[0..<length]) : none, limit: 1024)
-        withUnsafeTemporaryAllocation(byteCount: 16, alignment: 8) { name in
-            for index in 0..<16 { name[index] = facts.status.comm[index] }
-            writer.add(.comm, UnsafeRawBufferPointer(rebasing: name[0..<facts.status.comm.count]))
-        }
+        if length > 0 { fields[.workingDirectory] = UnsafeRawBufferPointer(rebasing: buffer[0..<length]) }
         let isExec = decision.category == .process && decider.facts.isExec
-        writer.add(.arguments, (isExec ? decider.facts.executedArguments() : decider.facts.callerArguments()) ?? none)
-        writer.add(.message, none)
+        if let arguments = isExec ? decider.facts.executedArguments() : decider.facts.callerArguments() {
+            fields[.arguments] = arguments
+        }
+        withUnsafeTemporaryAllocation(byteCount: 48, alignment: 8) { text in
+            for index in 0..<16 { text[index] = facts.status.comm[index] }
+            fields[.threadName] = UnsafeRawBufferPointer(rebasing: text[0..<facts.status.comm.count])
+            let name = UnsafeMutableRawBufferPointer(rebasing: text[16...])
+            let count = TerminalName.write(facts.stat.ttyNumber, into: name)
+            fields[.terminal] = UnsafeRawBufferPointer(rebasing: name[0..<count])
+            record = writer.build(header, fields)
+        }
     }
 
     /// Writes the captured record to its ring and wakes the front when it sleeps.
-    mutating func publish(_ board: StatusBoard) {
-        let ring = isBlock ? blockRing : eventRing
-        if writer.publish(to: ring) != 0 { board.add(isBlock ? .blockRecordsLost : .eventRecordsLost) }
-        if ring.needsWake { EventDescriptor.signal(wake) }
+    func publish(_ board: StatusBoard) {
+        let push = isBlock ? blockRing.write(record) : eventRing.write(record)
+        if !push.isWritten { board.add(isBlock ? .blockRecordsLost : .eventRecordsLost) }
+        if push.mustWakeConsumer { EventDescriptor.signal(wake) }
     }
 
     /// Reports a descriptor that was open before its rule.
-    mutating func publish(_ stale: StaleDescriptor, generation: UInt64, _ board: StatusBoard) {
-        writer.begin()
+    func publish(_ stale: StaleDescriptor, generation: UInt64, _ board: StatusBoard) {
         isBlock = true
         var status = ProcessStatus()
         _ = ProcFS.status(of: stale.pid, into: &status)
-        writer.header.kind = EventRecord.Kind.staleDescriptor.rawValue
-        writer.header.category = Category.file.rawValue
-        writer.header.effect = Effect.audit.rawValue
-        writer.header.mechanism = 1
-        writer.header.rule = stale.rule.rawValue
-        writer.header.generation = generation
-        writer.header.wall_clock = KernelClock.wall
-        writer.header.pid = stale.pid
-        writer.header.ppid = status.ppid
-        writer.header.uid = status.uid.real
-        writer.header.system_call = -1
-        writer.header.detail = UInt32(bitPattern: stale.number)
-        let none = UnsafeRawBufferPointer(start: nil, count: 0)
-        stale.path.withUnsafeBytes { writer.add(.resource, $0) }
-        writer.add(.alias, none)
-        var length = ProcFS.executable(of: stale.pid, into: buffer)
-        writer.add(.executable, length > 0 ? UnsafeRawBufferPointer(rebasing: buffer[0..<length]) : none, limit: 1024)
-        length = ProcFS.executable(of: status.ppid, into: buffer)
-        writer.add(
-            .parentExecutable, length > 0 ? UnsafeRawBufferPointer(rebasing: buffer[0..<length]) : none, limit: 1024)
-        writer.add(.workingDirectory, none)
-        writer.add(.comm, none)
-        length = ProcFS.commandLine(of: stale.pid, into: buffer)
-        writer.add(.arguments, length > 0 ? UnsafeRawBufferPointer(rebasing: buffer[0..<length]) : none, limit: 4096)
-        writer.add(.message, none)
+        var header = EventHeader(kind: .staleDescriptor, category: .file, effect: .audit, mechanism: .fanotify)
+        header.ruleID = stale.rule.rawValue
+        header.generation = generation
+        header.wallClock = KernelClock.wall
+        header.hostPID = stale.pid
+        header.hostPPID = status.ppid
+        header.uid = status.uid.real
+        header.noticeCode = UInt32(bitPattern: stale.number)
+        var fields = EventFields()
+        let half = buffer.count / 2
+        let first = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<half])
+        let second = UnsafeMutableRawBufferPointer(rebasing: buffer[half...])
+        let executable = ProcFS.executable(of: stale.pid, into: first)
+        if executable > 0 { fields[.executable] = UnsafeRawBufferPointer(rebasing: first[0..<executable]) }
+        let arguments = ProcFS.commandLine(of: stale.pid, into: second)
+        if arguments > 0 { fields[.arguments] = UnsafeRawBufferPointer(rebasing: second[0..<arguments]) }
+        stale.path.withUnsafeBytes { path in
+            fields[.resource] = path
+            record = writer.build(header, fields)
+        }
         publish(board)
+    }
+}
+
+/// The usual name of a controlling terminal from its device number, without allocating.
+enum TerminalName {
+    /// Writes `pts0`, `tty1`, `ttyS0` or `console`.
+    ///
+    /// - Parameter number: field 7 of `/proc/<pid>/stat`; 0 for none.
+    /// - Returns: the length; 0 for none or an unusual terminal.
+    static func write(_ number: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard number != 0 else { return 0 }
+        let raw = UInt32(bitPattern: number)
+        let major = raw >> 8 & 0xFFF
+        let minor = raw & 0xFF | raw >> 12 & 0xFFF00
+        switch major {
+        case 136...143: return write("pts", (major - 136) << 20 | minor, buffer)
+        case 4: return minor < 64 ? write("tty", minor, buffer) : write("ttyS", minor - 64, buffer)
+        case 5 where minor == 1: return write("console", nil, buffer)
+        default: return 0
+        }
+    }
+
+    private static func write(_ prefix: StaticString, _ number: UInt32?, _ buffer: UnsafeMutableRawBufferPointer) -> Int
+    {
+        var length = prefix.utf8CodeUnitCount
+        guard length + 10 <= buffer.count else { return 0 }
+        for index in 0..<length { buffer[index] = prefix.utf8Start[index] }
+        guard let number else { return length }
+        var digits = 1
+        var rest = number
+        while rest >= 10 {
+            rest /= 10
+            digits += 1
+        }
+        rest = number
+        for index in stride(from: length + digits - 1, through: length, by: -1) {
+            buffer[index] = UInt8(0x30 + rest % 10)
+            rest /= 10
+        }
+        length += digits
+        return length
     }
 }
 

@@ -1,46 +1,55 @@
-// The fixed head of an event record: what the worker tells the front about one verdict. The variable fields follow in the order
-// of their lengths. Little-endian, no padding that is not named.
+// Fixed part of one telemetry record. The same bytes are written by the worker and the guardian and read by the front,
+// which may be builds of different days: a reader refuses any other version or header size.
 #pragma once
+
+#include <assert.h>
+#include <stddef.h>
 #include <stdint.h>
 
-enum pc_event_kind {
-    PC_EVENT_VERDICT = 1,
-    PC_EVENT_STALE_DESCRIPTOR = 2,
-};
+#define PC_EVENT_VERSION 1u
+/// Header and all fields together, bytes; equals PC_RING_MAX_RECORD.
+#define PC_EVENT_MAX 8192u
+#define PC_EVENT_FIELDS 9
+/// Offset of `length`, bytes; for writers that fill the table in place.
+#define PC_EVENT_LENGTH_OFFSET 72u
 
-enum pc_event_flag {
-    PC_EVENT_PATH_UNTRUSTED = 1,
-    PC_EVENT_MATCHED_BY_OBJECT = 2,
-    PC_EVENT_TRUNCATED = 4,
-    PC_EVENT_FAILURE = 8,
-};
-
-enum {
-    PC_EVENT_VERSION = 1,
-    PC_EVENT_FIELDS = 8,
-};
-
+/// Native byte order (the ring never leaves the machine). After it follow the variable fields, without padding, in the
+/// order of `length`.
 struct pc_event_header {
-    uint16_t version;
-    uint16_t header_size;
-    uint8_t kind;
-    uint8_t category;
-    uint8_t effect;
-    uint8_t mechanism;
-    uint32_t flags;
-    uint32_t rule;
-    uint64_t generation;
-    uint64_t wall_clock;
-    int32_t pid;
-    int32_t ppid;
+    uint16_t version;     ///< PC_EVENT_VERSION
+    uint16_t header_size; ///< sizeof(struct pc_event_header)
+    uint8_t kind;         ///< 1 verdict, 2 stale descriptor, 3 agent notice, 4 loss
+    uint8_t category;     ///< 0 process, 1 file, 2 protocol, 3 dns, 4 capability, 5 syscall
+    uint8_t effect;       ///< 0 allow, 1 audit, 2 block
+    uint8_t mechanism;    ///< 1 fanotify, 2 seccomp, 3 nftables; 0 none (notices)
+    uint32_t flags;       ///< the Swift face (`EventFlags`) names the bits
+    uint32_t rule_id;     ///< index in the snapshot of `generation`
+    uint64_t generation;  ///< snapshot generation
+    uint64_t wall_ns;     ///< CLOCK_REALTIME, ns
+    uint64_t sequence;    ///< numbered by the writer; in a loss record the number of lost records
+    int32_t host_pid;
+    int32_t host_ppid;
     int32_t tid;
     uint32_t uid;
-    uint32_t owner;
-    int32_t system_call;
-    uint64_t open_flags;
-    uint32_t terminal;
-    // Failure row, or the descriptor number of a stale descriptor.
-    uint32_t detail;
-    uint16_t lengths[PC_EVENT_FIELDS];
+    uint32_t oid;         ///< owner of the object
+    int32_t syscall_nr;   ///< -1 unknown
+    uint32_t open_flags;  ///< O_* of the open
+    uint32_t notice_code; ///< kind 3 only
+    uint16_t length[PC_EVENT_FIELDS]; ///< resource, requested path, executable, parent executable, cwd, tty, comm,
+                                      ///< arguments (argv joined by NUL), message; bytes
+    uint16_t reserved[3]; ///< zero
 };
-_Static_assert(sizeof(struct pc_event_header) == 88, "the record's head is fixed");
+
+static_assert(sizeof(struct pc_event_header) == 96, "wire layout");
+static_assert(offsetof(struct pc_event_header, kind) == 4, "wire layout");
+static_assert(offsetof(struct pc_event_header, flags) == 8, "wire layout");
+static_assert(offsetof(struct pc_event_header, rule_id) == 12, "wire layout");
+static_assert(offsetof(struct pc_event_header, generation) == 16, "wire layout");
+static_assert(offsetof(struct pc_event_header, wall_ns) == 24, "wire layout");
+static_assert(offsetof(struct pc_event_header, sequence) == 32, "wire layout");
+static_assert(offsetof(struct pc_event_header, host_pid) == 40, "wire layout");
+static_assert(offsetof(struct pc_event_header, uid) == 52, "wire layout");
+static_assert(offsetof(struct pc_event_header, syscall_nr) == 60, "wire layout");
+static_assert(offsetof(struct pc_event_header, notice_code) == 68, "wire layout");
+static_assert(offsetof(struct pc_event_header, length) == PC_EVENT_LENGTH_OFFSET, "wire layout");
+static_assert(offsetof(struct pc_event_header, reserved) == 90, "wire layout");
