@@ -44,7 +44,8 @@ var targets: [Target] = [
     tests(of: "FileEnforcement", ["PolicyEngine", "PolicyModel", "EventRing", "LinuxKernel"]),
     tests(of: "Telemetry", ["EventRing"]),
 ]
-var products: [Product] = []
+// For Benchmarks/engine, which is a package of its own.
+var products: [Product] = [.library(name: "PolicyEngine", targets: ["PolicyEngine", "PolicyModel"])]
 if !coreOnly {
     targets += [
         module("ControlProtocol"),
@@ -68,7 +69,7 @@ if !coreOnly {
         .testTarget(
             name: "KernelTests", dependencies: ["LinuxKernel", "ControlProtocol"], swiftSettings: swift),
     ]
-    products = [
+    products += [
         .executable(name: "portcullisd", targets: ["portcullisd"]),
         .executable(name: "portcullis", targets: ["portcullis"]),
     ]

@@ -72,9 +72,15 @@ public struct CompilationError: Error, Equatable, Sendable, CustomStringConverti
 /// Compiles the policies of one workload into a snapshot.
 public struct SnapshotCompiler {
     private let limits: CompilerLimits
+    private let seed: UInt64?
 
     /// A compiler with these limits.
-    public init(limits: CompilerLimits = CompilerLimits()) { self.limits = limits }
+    ///
+    /// - Parameter seed: key of the tables' hash; drawn at random for each snapshot unless a measurement is to be repeatable.
+    public init(limits: CompilerLimits = CompilerLimits(), seed: UInt64? = nil) {
+        self.limits = limits
+        self.seed = seed
+    }
 
     /// Compiles policies, in list order.
     ///
@@ -84,7 +90,7 @@ public struct SnapshotCompiler {
     public func compile(
         policies: [Policy], postures: Postures, aliases: [PathAlias] = [], generation: UInt64
     ) throws(CompilationError) -> CompiledSnapshot {
-        var builder = SnapshotBuilder(aliases: aliases, seed: UInt64.random(in: .min ... .max))
+        var builder = SnapshotBuilder(aliases: aliases, seed: seed ?? UInt64.random(in: .min ... .max))
         for policy in policies {
             for rule in policy.process { try builder.add(rule, policy) }
             for rule in policy.file { try builder.add(rule, policy) }
