@@ -1,118 +1,135 @@
-/// The flat form of a snapshot: a header, then sections of 32-bit little-endian words, each at an offset the header names.
+/// The flat form of a snapshot: a header, then sections of little-endian elements at offsets that the header names.
 ///
-/// Everything refers by index or offset; nothing is a pointer. The reader checks every one of them before use.
+/// Everything refers by index or offset; nothing is a pointer. The reader checks all of it before use.
 enum SnapshotLayout {
-    static let magic: UInt64 = 0x3130_5041_4e53_4350  // "PCSNAP01"
-    static let version: UInt32 = 1
-    static let headerSize = 256
-    static let noRule: UInt32 = 0xFFFF_FFFF
+    static var magic: UInt64 { 0x3230_5041_4e53_4350 }  // "PCSNAP02"
+    static var version: UInt32 { 2 }
+    static var headerSize: Int { 256 }
+    /// No node, record, bucket or source.
+    static var none: UInt32 { 0xFFFF_FFFF }
+    /// Longest walk through a hash table; the compiler grows a table until this suffices.
+    static var maxProbe: Int { 32 }
 
     /// Byte offsets of the header's fields.
     enum Field {
-        static let magic = 0
-        static let version = 8
-        static let length = 16
-        static let checksum = 24
-        static let generation = 32
-        static let seed = 40
+        static var magic: Int { 0 }
+        static var version: Int { 8 }
+        static var length: Int { 16 }
+        static var checksum: Int { 24 }
+        static var generation: Int { 32 }
+        static var multiplier: Int { 40 }
+        static var finisher: Int { 48 }
         /// Bit n: category n is an allow-list.
-        static let allowLists = 48
-        /// Bit n: category n has rules.
-        static let populated = 52
+        static var allowLists: Int { 56 }
+        /// Bit n: category n has rules or presets.
+        static var populated: Int { 60 }
+        /// Bit n: category n has Audit rules.
+        static var audited: Int { 64 }
+        static var ruleCount: Int { 68 }
+        /// Process, file, system calls: how many ancestors of a path can have a directory's node.
+        static var depths: Int { 72 }
+        static var presetCount: Int { 84 }
+        /// Two words each: name and whether it audits; rule. Block before Audit, then list order.
+        static var presets: Int { 88 }
+        /// Process enforcing and audit, file enforcing and audit: the bucket of patterns without a literal directory.
+        static var floatingBuckets: Int { 128 }
         /// Byte n: posture of category n.
-        static let postures = 56
-        /// Word: first preset in `ruleRefs`; next word: count.
-        static let presets = 64
+        static var postures: Int { 144 }
         /// Two words a section: offset, count of elements.
-        static let sections = 72
+        static var sections: Int { 152 }
     }
 
-    /// Sections, with the words of an element (`text`: bytes, `classes`: 8 words).
+    /// Sections, with the size of an element in bytes.
     enum Section: Int, CaseIterable {
-        case text, rules, arguments, nodes, ruleRefs, sourcedRefs, cells, patterns, programs, classes, subjects
+        case text, slots, nodes, records, pairs, strings, buckets, chunkOffsets, chunks, subjects, direct
 
         var elementSize: Int {
             switch self {
             case .text: 1
-            case .rules: 32
-            case .arguments: 8
-            case .nodes: 32
-            case .ruleRefs: 4
-            case .sourcedRefs: 8
-            case .cells: 24
-            case .patterns: 24
-            case .programs: 4
-            case .classes: 32
+            case .slots: 8
+            case .nodes: NodeWord.size
+            case .records: RecordWord.size
+            case .pairs: 16
+            case .strings: 8
+            case .buckets: 16
+            case .chunkOffsets: 4
+            case .chunks: 8
             case .subjects: 16
+            case .direct: 4
             }
         }
     }
 
-    /// Which of the key spaces a cell belongs to.
-    enum Table: UInt32, CaseIterable {
-        case exactProcess, exactFile, directoryProcess, directoryFile, execname, patternsProcess, patternsFile
-        case source, protocolNumber, socketType, domain, capability, systemCall
+    /// Words of a node: what is known about one key.
+    enum NodeWord {
+        static var size: Int { 48 }
+        static var text: Int { 0 }
+        static var textLength: Int { 1 }
+        static var space: Int { 2 }
+        static var flags: Int { 3 }
+        /// Enforcing records without source.
+        static var exact: Int { 4 }
+        static var directory: Int { 5 }
+        /// Audit records without source: first, count.
+        static var exactAudits: Int { 6 }
+        static var directoryAudits: Int { 8 }
+        static var bucket: Int { 10 }
+        static var auditBucket: Int { 11 }
     }
 
-    /// Flags of a rule.
-    enum Flag {
-        static let ownerOnly: UInt32 = 1
-        static let readOnly: UInt32 = 2
-        static let noTerminal: UInt32 = 4
-        static let recursive: UInt32 = 8
-        static let sourceBound: UInt32 = 16
+    /// Flags of a node: what the pairs hold for it.
+    enum NodeFlag {
+        static var boundExact: UInt32 { 1 }
+        static var boundRecursive: UInt32 { 2 }
+        static var boundDirect: UInt32 { 4 }
+        static var boundExactAudit: UInt32 { 8 }
+        static var boundRecursiveAudit: UInt32 { 16 }
+        static var boundDirectAudit: UInt32 { 32 }
+        /// Any Audit record as a directory, bound or not.
+        static var directoryAudit: UInt32 { 64 }
     }
 
-    /// The last word of a pattern that holds for every source; else it is the source's number plus one.
-    static let anySource: UInt32 = 0
-
-    /// Most instructions of one pattern: its states fit four words.
-    static let maxProgram = 256
-}
-
-/// The keyed hash of snapshot keys: taken byte by byte, so that the hash of every ancestor directory falls out of one pass
-/// over a path. The key is drawn at compile time; a chooser of file names does not know it.
-struct KeyHash {
-    private(set) var state: UInt64
-
-    @inline(__always)
-    init(seed: UInt64) { state = seed ^ 0x9E37_79B9_7F4A_7C15 }
-
-    @inline(__always)
-    mutating func add(_ byte: UInt8) {
-        state = (state ^ UInt64(byte)) &* 0x9FB2_1C65_1E98_DF25
-        state ^= state >> 29
+    /// Words of a record: a rule under one key.
+    enum RecordWord {
+        static var size: Int { 20 }
+        static var rule: Int { 0 }
+        static var flags: Int { 1 }
+        /// Node of the source, for patterns; else `none`.
+        static var source: Int { 2 }
+        /// Strings: allowed arguments, or the sources of a system call rule.
+        static var strings: Int { 3 }
+        static var stringCount: Int { 4 }
     }
 
-    @inline(__always)
-    func value(_ table: SnapshotLayout.Table) -> UInt64 {
-        var x = state ^ (UInt64(table.rawValue) &+ 1) &* 0xD6E8_FEB8_6659_FD93
-        x ^= x >> 32
-        x &*= 0xD6E8_FEB8_6659_FD93
-        x ^= x >> 32
-        return x
+    /// Flags of a record.
+    enum RecordFlag {
+        static var ownerOnly: UInt32 { 1 }
+        static var readOnly: UInt32 { 2 }
+        static var noTerminal: UInt32 { 4 }
+        static var recursive: UInt32 { 8 }
+        static var allows: UInt32 { 16 }
+        static var all: UInt32 { 31 }
     }
 
-    static func of(_ bytes: UnsafeRawBufferPointer, _ table: SnapshotLayout.Table, seed: UInt64) -> UInt64 {
-        var hash = KeyHash(seed: seed)
-        for byte in bytes { hash.add(byte) }
-        return hash.value(table)
+    /// The lowest bits of the first word of a pair; above it the node.
+    enum PairKind {
+        static var exact: UInt32 { 0 }
+        static var directory: UInt32 { 1 }
+        static var exactAudit: UInt32 { 2 }
+        static var directoryAudit: UInt32 { 3 }
     }
 
-    /// The checksum of a snapshot's bytes behind the checksum field.
-    static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-        var a: UInt64 = 0x243F_6A88_85A3_08D3
-        var offset = 0
-        while offset + 8 <= bytes.count {
-            a = (a ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x9FB2_1C65_1E98_DF25
-            a ^= a >> 32
-            offset += 8
-        }
-        while offset < bytes.count {
-            a = (a ^ UInt64(bytes[offset])) &* 0x9FB2_1C65_1E98_DF25
-            a ^= a >> 32
-            offset += 1
-        }
-        return a
+    /// Nodes found by number: capabilities, socket types, protocols.
+    enum Direct {
+        static var capabilities: Int { 0 }
+        static var capabilityCount: Int { 64 }
+        static var types: Int { 64 }
+        static var typeCount: Int { 16 }
+        static var protocols: Int { 80 }
+        static var protocolCount: Int { 256 }
+        static var count: Int { 336 }
     }
+
+    /// Set in the length of a system call rule's source: everything below the directory.
+    static var recursiveSource: UInt32 { 0x8000_0000 }
 }

@@ -12,7 +12,7 @@ struct SnapshotFuzzTests {
         let block = RuleAttributes(action: .block)
         let subjects: [PathSubject] = [
             .path("/etc/shadow"), .directory("/etc/", recursive: true), .directory("/tmp/", recursive: false),
-            .pattern("/var/**/{a,b}[0-9]*.log"),
+            .pattern("/var/**/{a,b}[0-9]*.log"), .pattern("/var/**/" + String(repeating: "?x", count: 40) + "*"),
         ]
         for (number, subject) in subjects.enumerated() {
             var rule = FileRule(subject: subject, attributes: block, position: position)
@@ -27,6 +27,11 @@ struct SnapshotFuzzTests {
         policy.presets = [PresetRule(name: .protectEnv, attributes: block, position: position)]
         policy.dns = [DNSRule(domain: "evil.test", attributes: block, position: position)]
         policy.protocols = [ProtocolRule(name: .tcp, attributes: block, position: position)]
+        policy.capabilities = [CapabilityRule(capability: 13, name: "net_raw", attributes: block, position: position)]
+        policy.syscalls = [
+            SyscallRule(syscalls: ["/etc/shadow", "mount"], path: "/etc/", attributes: block, position: position)
+        ]
+        policy.syscalls[0].sources = [.init(path: "/etc/", recursive: true), .init(path: "/bin/nc")]
         return try SnapshotCompiler().compile(policies: [policy], postures: Postures(), generation: 3).bytes
     }
 
@@ -56,8 +61,8 @@ struct SnapshotFuzzTests {
     @Test func everyTruncationIsRefused() throws {
         let bytes = try Self.compiled()
         for length in 0..<bytes.count {
-            _ = bytes.withUnsafeBytes { raw in
-                #expect(throws: SnapshotError.self) {
+            bytes.withUnsafeBytes { raw in
+                _ = #expect(throws: SnapshotError.self) {
                     try Snapshot(validating: UnsafeRawBufferPointer(rebasing: raw[0..<length]))
                 }
             }
@@ -69,8 +74,8 @@ struct SnapshotFuzzTests {
         var bytes = try Self.compiled()
         for index in bytes.indices {
             bytes[index] ^= 0x40
-            _ = bytes.withUnsafeBytes { raw in
-                #expect(throws: SnapshotError.self) { try Snapshot(validating: raw) }
+            bytes.withUnsafeBytes { raw in
+                _ = #expect(throws: SnapshotError.self) { try Snapshot(validating: raw) }
             }
             bytes[index] ^= 0x40
         }
@@ -93,9 +98,7 @@ struct SnapshotFuzzTests {
                 let at = 24 + random(bytes.count - 24)
                 bytes[at] = random(3) == 0 ? 0xFF : UInt8(random(256))
             }
-            let sum = bytes.withUnsafeBytes {
-                KeyHash.checksum(UnsafeRawBufferPointer(rebasing: $0[SnapshotLayout.Field.generation...]))
-            }
+            let sum = bytes.withUnsafeBytes { SnapshotCheck.checksum($0) }
             withUnsafeBytes(of: sum.littleEndian) {
                 for index in 0..<8 { bytes[SnapshotLayout.Field.checksum + index] = $0[index] }
             }

@@ -1,0 +1,7 @@
+/// The compiler's result.
+public struct CompiledSnapshot: Sendable {
+    /// The flat table, for `Snapshot(validating:)`.
+    public var bytes: [UInt8]
+    /// One description a rule; index = `RuleID.rawValue`.
+    public var rules: [RuleDescription]
+}
