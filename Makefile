@@ -29,9 +29,10 @@ demo: build
 	@$(SUDO) scripts/demo "$$($(SWIFT) build --show-bin-path)"
 
 # Everything, kernel tests included; the test runner's own closing line comes last.
-test: test-deps lint test-c fuzz-regress
+test: test-deps lint test-c
 	$(SWIFT) build --build-tests $(BUILD_FLAGS)
 	@scripts/require-root
+	scripts/count-verdict-allocations
 	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' 2>&1 | scripts/fail-on-skip
 	$(SWIFT) test --skip-build --skip '^KernelTests\.' 2>&1 | scripts/fail-on-skip
 

@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test func everyPatternThatDoesNotCompileIsAProblem() throws {
-        let long = "/" + String(repeating: "ab", count: 300) + "*"
+        let long = "/" + String(repeating: "{a,b}", count: 20) + "*"
         let patterns = [long, "/short*", "/other" + long].map { "    - pattern: \"\($0)\"" }.joined(separator: "\n")
         let file = try folder.write(
             "a.yaml",
@@ -60,8 +60,8 @@ import Testing
         #expect(run.status == 1)
         let lines = run.output.split(separator: "\n")
         try #require(lines.count == 3)
-        #expect(lines[0].hasPrefix("\(file):11:7: pattern ") && lines[0].contains("too long"))
-        #expect(lines[1].hasPrefix("\(file):13:7: pattern ") && lines[1].contains("too long"))
+        #expect(lines[0].hasPrefix("\(file):11:7: pattern ") && lines[0].contains("alternatives"))
+        #expect(lines[1].hasPrefix("\(file):13:7: pattern ") && lines[1].contains("alternatives"))
         #expect(lines[2] == "0 valid, 1 invalid")
     }
 }

@@ -205,6 +205,21 @@ static int do_hammer_for(char **a) {
     printf("succeeded %ld refused %ld\n", succeeded, refused);
     return succeeded ? 11 : 0;
 }
+// Opens until the file STOP exists, and at least MINIMUM times.
+static int do_hammer_until(char **a) {
+    long minimum = atol(a[2]), succeeded = 0, refused = 0;
+    for (long i = 0; i < minimum || (i & 63) != 0 || access(a[1], F_OK) != 0; i++) {
+        int fd = open(a[0], O_RDONLY);
+        if (fd >= 0) {
+            succeeded++;
+            close(fd);
+        } else if (errno == EPERM || errno == EACCES) {
+            refused++;
+        }
+    }
+    printf("succeeded %ld refused %ld\n", succeeded, refused);
+    return succeeded ? 11 : 0;
+}
 // Holds a descriptor open: prints "holding", waits for a line on standard input, then reads again through it.
 static int do_hold(char **a) {
     int fd = open(a[0], O_RDWR);
@@ -281,6 +296,7 @@ static const struct {
     {"rename", 2, do_rename},
     {"hammer", 2, do_hammer},
     {"hammer-for", 2, do_hammer_for},
+    {"hammer-until", 3, do_hammer_until},
     {"hold", 1, do_hold},
     {"as", 2, do_as},
     {"as-write", 2, do_as_write},
