@@ -15,6 +15,7 @@ enum RuleCoverageTable {
         "rename, unlink, link, mkdir, chmod, chown, xattr, truncate(path) and O_PATH have no fanotify permission event: "
             + "only a supervised tree holds them",
         "a denied O_CREAT leaves an empty file behind",
+        "io_uring can make a write look like a read (readOnly) unless kernel.io_uring_disabled is set",
     ]
 
     static func row(for rule: RuleDescription) -> Row {
