@@ -6,7 +6,8 @@ public struct CompilerLimits: Sendable {
     public var bytes = 256 << 20
     /// Most bytes of a path, directory, name or source (PATH_MAX - 1), and of a pattern's text.
     public var pathLength = 4_095
-    /// Most states of one pattern, over all its alternatives written out.
+    /// Most states of one pattern: positions behind its literal directory, over all its alternatives, those that begin
+    /// alike counted once. At most 4 096.
     public var patternStates = 1_024
     /// Most ways in which the `{a,b}` of one pattern can be written out.
     public var patternAlternatives = 256

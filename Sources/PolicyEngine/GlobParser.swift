@@ -105,10 +105,10 @@ struct GlobParser {
 
     private func checkSize(_ alternatives: [[GlobToken]]) throws(GlobError) {
         guard alternatives.count <= limits.patternAlternatives else { throw tooManyAlternatives }
-        // A literal pattern may be as long as a path; states are counted when its literal directory is known.
-        let tokens = alternatives.reduce(0) { $0 + $1.count }
-        guard tokens <= limits.patternStates + limits.pathLength else {
-            throw GlobError(text: "written out, it has more than \(limits.patternStates) states")
+        // States are counted later: alternatives that begin alike share them, and a literal directory needs none.
+        let length = max(limits.patternStates * 8, limits.pathLength)
+        guard alternatives.reduce(0, { $0 + $1.count }) <= length else {
+            throw GlobError(text: "its alternatives written out are longer than \(length)")
         }
     }
 

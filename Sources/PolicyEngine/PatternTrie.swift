@@ -58,6 +58,7 @@ struct PatternTrie {
             if parent < 0 { roots.append(state) } else { states[parent].children.append(state) }
             parent = state
         }
-        if !states[parent].records.contains(record) { states[parent].records.append(record) }
+        // Only alternatives of one pattern, and they follow each other, come twice to the same state.
+        if states[parent].records.last != record { states[parent].records.append(record) }
     }
 }

@@ -123,11 +123,11 @@ struct RuleCollector {
         }
         let others = alternatives.flatMap(names.others)
         let all = [(text, alternatives)] + others.map { (SubjectNames.text($0), [$0]) }
-        let states = all.reduce(0) { $0 + $1.1.reduce(0) { $0 + Self.stateCount($1) } }
-        guard states <= limits.patternStates else {
+        let states = Self.stateCount(all.flatMap { $0.1 })
+        let limit = min(limits.patternStates, PatternChunk.maxStates)
+        guard states <= limit else {
             throw CompilationError(
-                position: common.position,
-                message: "pattern '\(pattern)': it has \(states) states, more than \(limits.patternStates)")
+                position: common.position, message: "pattern '\(pattern)': it has \(states) states, more than \(limit)")
         }
         patternStates += states * max(sources.count, 1)
         guard patternStates <= limits.totalPatternStates else {
@@ -150,10 +150,14 @@ struct RuleCollector {
     }
 
     /// States behind the literal directory, which costs none.
-    private static func stateCount(_ tokens: [GlobToken]) -> Int {
-        let literal = SubjectNames.literal(tokens)
-        let directory = literal.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
-        return PatternTrie.Path(tokens[directory...]).states.count
+    private static func stateCount(_ alternatives: [[GlobToken]]) -> Int {
+        var trie = PatternTrie()
+        for tokens in alternatives {
+            let literal = SubjectNames.literal(tokens)
+            let directory = literal.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
+            trie.insert(PatternTrie.Path(tokens[directory...]), record: 0)
+        }
+        return trie.states.count
     }
 
     private mutating func addSubject(_ kind: SubjectKind, _ text: [UInt8], _ common: Common, _ rule: UInt32) {

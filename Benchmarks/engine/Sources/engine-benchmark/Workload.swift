@@ -51,6 +51,20 @@ struct Workload {
         policies = [policy]
     }
 
+    /// Patterns that share nothing and all stay alive over a path of `a`: nothing costs more.
+    init(hostileCount: Int) {
+        count = hostileCount
+        var policy = Policy(kind: .host, name: "hostile", position: Self.position)
+        for index in 0..<hostileCount {
+            let set = "bcdefghijklmno".enumerated().filter { index >> $0.offset & 1 == 1 }.map(\.element)
+            policy.file.append(
+                FileRule(
+                    subject: .pattern("/**[a\(String(set))]" + String(repeating: "?", count: 60) + "x"),
+                    attributes: RuleAttributes(action: .block), position: Self.position))
+        }
+        policies = [policy]
+    }
+
     /// A few rules of each other category, with and without sources, and the presets.
     mutating func addOtherCategories() {
         let position = Self.position

@@ -93,6 +93,18 @@ func printPatternTable() throws {
     }
 }
 
+func printHostileTable() throws {
+    print("\n10 000 hostile patterns (a million steps end it): us per verdict, by length of the path")
+    let snapshot = try compile(Workload(hostileCount: 10_000).policies).snapshot
+    for length in [30, 60, 100, 4_095] {
+        let path = Operations(.file, paths: ["/" + String(repeating: "a", count: length - 1)])
+        let times = path.times(snapshot, repetitions: 50)
+        print(
+            column("\(length)", width: 7) + column("\(times[times.count / 2] / 1_000)", width: 10)
+                + column("\((times.last ?? 0) / 1_000)", width: 10))
+    }
+}
+
 func askVerdicts(_ count: Int, allocating: Bool) throws {
     var workload = Workload(ruleCount: 10_000)
     workload.addOtherCategories()
@@ -117,4 +129,5 @@ case ("allocating", let count?): try askVerdicts(count, allocating: true)
 default:
     try printScaleTable()
     try printPatternTable()
+    try printHostileTable()
 }
