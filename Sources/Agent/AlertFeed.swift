@@ -75,6 +75,10 @@ final class AlertFeed {
             return RuleMetadata(
                 policyName: "AgentFailure", message: row?.name ?? "", action: action, isHostPolicy: true)
         }
+        if id == .patternLimit {
+            return RuleMetadata(
+                policyName: "AgentFailure", message: "pattern-limit", action: action, isHostPolicy: true)
+        }
         if id == .defaultPosture { return .defaultPosture(action, isHostPolicy: true) }
         guard let rule else {
             return RuleMetadata(policyName: "UnknownPolicy", action: action, isHostPolicy: true)
