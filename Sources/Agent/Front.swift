@@ -29,6 +29,7 @@ final class Front {
     /// A front that replaces another found a policy file that does not load: what that file had is in force, but not known
     /// here, so nothing is put in force until the file is mended.
     private var lacksFiles = false
+    private var gapLog = GapLog()
     /// A start that failed: the exit code.
     private var exitCode: Int32?
 
@@ -181,6 +182,7 @@ final class Front {
             PolicyPipeline.Change(store: store) { [self] outcome in
                 switch outcome {
                 case .activated(let generation):
+                    logGaps()
                     if !isStarted {
                         isStarted = true
                         Channel.send(RoleDescriptor.guardian, ChannelMessage(.frontReady, number: generation))
@@ -208,6 +210,17 @@ final class Front {
         }
     }
 
+    private var report: StatusReport {
+        StatusReport(
+            board: board, host: host.name, failures: settings.failures, active: pipeline.active,
+            ledger: telemetry.ledger)
+    }
+
+    private func logGaps() {
+        let report = report
+        for line in gapLog.lines(rules: report.rules, gaps: report.gaps) { AgentLog.warning(line) }
+    }
+
     // MARK: - Clients
 
     private func answer(_ request: ControlRequest, _ client: ControlServer.Client) {
@@ -215,13 +228,7 @@ final class Front {
         case .apply(let documents, let dryRun): apply(documents, dryRun: dryRun, client)
         case .delete(let kind, let namespace, let name): delete(kind, namespace, name, client)
         case .policies: server.send(.policies(summaries()), to: client)
-        case .status:
-            server.send(
-                .status(
-                    StatusReport(
-                        board: board, host: host.name, failures: settings.failures, active: pipeline.active,
-                        ledger: telemetry.ledger
-                    ).status), to: client)
+        case .status: server.send(.status(report.status), to: client)
         case .logs(let filters): client.filters = filters
         case .unlock:
             guard client.user == 0 else {
@@ -274,7 +281,9 @@ final class Front {
         pipeline.submit(
             PolicyPipeline.Change(store: store) { [self] outcome in
                 switch outcome {
-                case .activated: server.send(.done(messages: messages), to: client)
+                case .activated:
+                    logGaps()
+                    server.send(.done(messages: messages), to: client)
                 case .refused(let reason):
                     for piece in pieces { saved.remove(PolicyStore.Key(piece.policy)) }
                     server.send(.failed(messages: [reason]), to: client)

@@ -42,7 +42,8 @@ struct StatusReport {
         return result
     }
 
-    private var rules: [RuleCoverage] {
+    /// Every rule in force: what holds it, and what it does not cover.
+    var rules: [RuleCoverage] {
         guard let active else { return [] }
         var notes: [RuleID: [String]] = [:]
         for note in active.notes where note.rule != .none { notes[note.rule, default: []].append(note.gap.text) }
@@ -55,7 +56,8 @@ struct StatusReport {
         }
     }
 
-    private var gaps: [String] {
+    /// What is not covered whatever the rule.
+    var gaps: [String] {
         guard let active else { return ["no policies are in force yet"] }
         var result = active.notes.filter { $0.rule == .none }.map(\.gap.text)
         let others = active.store.policies.filter { $0.kind != .host }

@@ -92,21 +92,31 @@ struct PermissionFacts {
     /// The caller's thread group id, or 0 when it has gone.
     mutating func processID() -> Int32 { readStatus() ? status.tgid : 0 }
 
-    /// Path of the caller's executable, in the host's view.
+    /// Path of the caller's executable, in the host's view; empty for a kernel thread, `nil` if it cannot be read.
     mutating func executable(_ state: EnforcementState) -> UnsafeRawBufferPointer? {
         if executableLength < 0 {
             executableLength = Self.resolve(thread, into: executableBuffer, scratch: translation, state: state)
         }
-        return executableLength > 0 ? UnsafeRawBufferPointer(rebasing: executableBuffer[0..<executableLength]) : nil
+        return executableLength >= 0 ? UnsafeRawBufferPointer(rebasing: executableBuffer[0..<executableLength]) : nil
     }
 
-    /// Path of the executable of the caller's parent, in the host's view.
+    /// Path of the executable of the caller's parent, in the host's view; empty if the parent has none.
     mutating func parentExecutable(_ state: EnforcementState) -> UnsafeRawBufferPointer? {
         if parentLength < 0 {
-            guard readStatus(), status.ppid > 0 else { return nil }
-            parentLength = Self.resolve(status.ppid, into: parentBuffer, scratch: translation, state: state)
+            guard readStatus() else { return nil }
+            var parent = status.ppid
+            repeat {
+                // Without a parent that this pid namespace knows there is no executable to name.
+                parentLength =
+                    parent > 0 ? Self.resolve(parent, into: parentBuffer, scratch: translation, state: state) : 0
+                // A parent that ended meanwhile has a successor.
+                guard parentLength < 0, ProcFS.status(of: thread, into: &status) == 0, status.ppid != parent else {
+                    break
+                }
+                parent = status.ppid
+            } while true
         }
-        return parentLength > 0 ? UnsafeRawBufferPointer(rebasing: parentBuffer[0..<parentLength]) : nil
+        return parentLength >= 0 ? UnsafeRawBufferPointer(rebasing: parentBuffer[0..<parentLength]) : nil
     }
 
     /// Whether the open asks for more than reading. The waiting thread's registers tell; what they do not tell (openat2,
@@ -155,14 +165,24 @@ struct PermissionFacts {
         return hasStatus
     }
 
+    /// Whether a process has no executable, rather than one that could not be read: a kernel thread, or one that is ending.
+    /// A process whose first thread has ended has none to show either, but runs on: its executable is unknown.
+    private static func hasNoExecutable(_ pid: Int32) -> Bool {
+        var stat = ProcessStat()
+        guard ProcFS.stat(of: pid, into: &stat) == 0 else { return false }
+        return stat.isKernelThread || stat.threadCount <= 1
+    }
+
     /// Reads `/proc/<pid>/exe`, takes the kernel's ` (deleted)` mark off, and gives the host's name for the object when the
     /// process saw it through another mount.
+    ///
+    /// - Returns: the length, 0 if there is no executable, -1 if it cannot be read.
     private static func resolve(
         _ pid: Int32, into buffer: UnsafeMutableRawBufferPointer, scratch: UnsafeMutableRawBufferPointer,
         state: EnforcementState
     ) -> Int {
         let length = ProcFS.executable(of: pid, into: buffer)
-        guard length > 0 else { return 0 }
+        guard length > 0 else { return hasNoExecutable(pid) ? 0 : -1 }
         var object = ObjectStatus()
         guard ProcFS.executableObject(of: pid, into: &object) == 0 else { return length }
         var end = length

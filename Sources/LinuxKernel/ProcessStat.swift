@@ -14,6 +14,8 @@ public struct ProcessStat: Equatable, Sendable {
     public var ttyNumber: Int32 = 0
     /// PF_* of the kernel; 0x200000 is PF_KTHREAD.
     public var flags: UInt32 = 0
+    /// Threads of the process; 1 also for a process that is ending as a whole.
+    public var threadCount: Int32 = 0
     /// Ticks after boot (sysconf(_SC_CLK_TCK), 100 a second): with the pid it names a process for good.
     public var startTime: UInt64 = 0
 
@@ -40,6 +42,7 @@ public struct ProcessStat: Equatable, Sendable {
             case 6: session = Int32(truncatingIfNeeded: value)
             case 7: ttyNumber = Int32(truncatingIfNeeded: value)
             case 9: flags = UInt32(truncatingIfNeeded: value)
+            case 20: threadCount = Int32(truncatingIfNeeded: value)
             case 22: startTime = UInt64(bitPattern: value)
             default: break
             }

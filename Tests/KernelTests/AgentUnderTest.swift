@@ -12,7 +12,8 @@ final class AgentUnderTest {
 
     private let process = Process()
     private let errors: String
-    let scratch: Scratch
+    private let place: any Place
+    /// Run, state and policy directories, as the test sees them.
     let directory: String
     let alertsPath: String
     let socket: String
@@ -33,24 +34,28 @@ final class AgentUnderTest {
         return ".build/debug"
     }()
 
-    /// Starts the agent on policies in which `@` stands for the scratch root, and waits until it enforces.
-    init(_ scratch: Scratch, policies: [String: String], options: [String] = []) throws {
-        self.scratch = scratch
-        directory = scratch.outside
+    /// Starts the agent on policies in which `@` stands for the place's root, and waits until it enforces.
+    init(_ place: any Place, policies: [String: String], options: [String] = []) throws {
+        self.place = place
+        directory = place.outside
         try FileManager.default.createDirectory(atPath: directory + "/policies", withIntermediateDirectories: true)
-        alertsPath = directory + "/alerts.jsonl"
-        socket = directory + "/run/agent.sock"
-        errors = directory + "/stderr"
-        for (name, text) in policies { try Self.write(text, name, scratch) }
-        _ = FileManager.default.createFile(atPath: errors, contents: nil)
-        process.executableURL = URL(fileURLWithPath: Self.binaries + "/portcullisd")
+        alertsPath = place.logDirectory + "/alerts.jsonl"
+        let own = place.agentDirectory
+        socket = own + "/run/agent.sock"
+        errors = place.logDirectory + "/stderr"
+        for (name, text) in policies { try Self.write(text, name, place) }
+        for path in [errors, alertsPath] { _ = FileManager.default.createFile(atPath: path, contents: nil) }
+        // Of a place of its own the agent does not reach the alerts file by name.
+        let alerts = place.enter.isEmpty ? alertsPath : "-"
+        let command = place.enter + [place.binaries + "/portcullisd"]
+        process.executableURL = URL(fileURLWithPath: command[0])
         process.arguments =
-            [
-                "--policies", directory + "/policies", "--alerts", alertsPath, "--run-directory", directory + "/run",
-                "--state-directory", directory + "/state", "--no-throttle",
+            command.dropFirst() + [
+                "--policies", own + "/policies", "--alerts", alerts, "--run-directory", own + "/run",
+                "--state-directory", own + "/state", "--no-throttle",
             ] + options
         process.standardError = FileHandle(forWritingAtPath: errors)
-        process.standardOutput = process.standardError
+        process.standardOutput = FileHandle(forWritingAtPath: place.enter.isEmpty ? errors : alertsPath)
         let start = Date()
         try process.run()
         while !log.contains("Started to protect") {
@@ -63,9 +68,9 @@ final class AgentUnderTest {
 
     deinit { stop() }
 
-    static func write(_ text: String, _ name: String, _ scratch: Scratch) throws {
-        try text.replacingOccurrences(of: "@", with: scratch.root)
-            .write(toFile: scratch.outside + "/policies/" + name, atomically: true, encoding: .utf8)
+    static func write(_ text: String, _ name: String, _ place: any Place) throws {
+        try text.replacingOccurrences(of: "@", with: place.root)
+            .write(toFile: place.outside + "/policies/" + name, atomically: true, encoding: .utf8)
     }
 
     /// What the agent wrote to standard error.
@@ -97,17 +102,30 @@ final class AgentUnderTest {
 
     /// Runs the victim and returns what it printed.
     func victim(_ arguments: String...) -> Shell.Result {
-        Shell.run([Self.binaries + "/portcullis-victim"] + arguments)
+        run([place.binaries + "/portcullis-victim"] + arguments)
+    }
+
+    /// Runs a program where the agent runs.
+    func run(_ arguments: [String], input: String? = nil) -> Shell.Result {
+        Shell.run(place.enter + arguments, input: input)
     }
 
     /// Runs the command line tool against this agent.
     func tool(_ arguments: String..., input: String? = nil) -> Shell.Result {
-        Shell.run(["env", "PORTCULLIS_SOCKET=\(socket)", Self.binaries + "/portcullis"] + arguments, input: input)
+        run([place.binaries + "/portcullis"] + arguments + ["--socket", socket], input: input)
     }
 
     func stop() {
-        if process.isRunning { process.terminate() }
+        if process.isRunning {
+            // nsenter(1) waits for the agent, its only child.
+            if place.enter.isEmpty { process.terminate() } else { children.forEach { kill($0, SIGTERM) } }
+        }
         process.waitUntilExit()
+    }
+
+    private var children: [Int32] {
+        let text = try? String(contentsOfFile: "/proc/\(pid)/task/\(pid)/children", encoding: .utf8)
+        return (text ?? "").split(separator: " ").compactMap { Int32($0) }
     }
 
     static func pause() { Thread.sleep(forTimeInterval: 0.01) }

@@ -4,9 +4,13 @@ import Testing
 /// A scratch directory on a tmpfs of its own, so that no mark ever reaches a filesystem in use.
 ///
 /// Holds the tree that the scenarios use: `prot/secret`, `work/`, `bin/denied`, `bin/allowed`. Unmounted and removed at the end.
-final class Scratch {
+final class Scratch: Place {
     let root: String
     let outside: String
+    let enter: [String] = []
+    var agentDirectory: String { outside }
+    var logDirectory: String { outside }
+    var binaries: String { AgentUnderTest.binaries }
 
     /// - Parameter mount: mounts a filesystem on the directory it is given.
     init(_ mount: (String) throws -> Void = Scratch.tmpfs) throws {
