@@ -25,6 +25,21 @@ extension AgentUnderTest {
         return text + "  action: \(action)\n"
     }
 
+    /// Rules on everything in `prot`.
+    static let protectedTree = "matchDirectories: [{dir: \"@/prot/\", recursive: true}]"
+
+    /// An agent that blocks files.
+    static func blockingFiles(_ place: any Place, _ rules: String = protectedTree) throws -> AgentUnderTest {
+        try AgentUnderTest(place, policies: ["p.yaml": policy(file: rules)])
+    }
+
+    /// An agent that blocks programs.
+    static func blockingProcesses(
+        _ place: any Place, _ rules: String = "matchPaths: [{path: \"@/bin/denied\"}]"
+    ) throws -> AgentUnderTest {
+        try AgentUnderTest(place, policies: ["p.yaml": policy(process: rules)])
+    }
+
     /// The three things every blocked operation must show: what the victim saw, one alert and no other, and what the alert says.
     func expectBlocked(
         _ result: Shell.Result, operation: String, resource: String, policy: String = "p", alerts count: Int = 1,

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// A scratch directory on a tmpfs of its own, so that no mark ever reaches a filesystem in use.
+/// A scratch directory on a filesystem of its own, so that no mark ever reaches a filesystem in use.
 ///
 /// Holds the tree that the scenarios use: `prot/secret`, `work/`, `bin/denied`, `bin/allowed`. Unmounted and removed at the end.
 final class Scratch: Place {
@@ -12,31 +12,33 @@ final class Scratch: Place {
     var logDirectory: String { outside }
     var binaries: String { AgentUnderTest.binaries }
 
-    /// - Parameter mount: mounts a filesystem on the directory it is given.
-    init(_ mount: (String) throws -> Void = Scratch.tmpfs) throws {
+    init(_ filesystem: Filesystem = .tmpfs) throws {
         let id = UUID().uuidString.prefix(8)
         root = "/tmp/portcullis-test-\(id)"
         outside = "/tmp/portcullis-agent-\(id)"
         for path in [root, outside] {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         }
-        try mount(root)
-        for name in ["prot", "prot/sub", "work", "bin"] {
-            try FileManager.default.createDirectory(atPath: "\(root)/\(name)", withIntermediateDirectories: true)
-        }
-        try write("prot/secret", "SECRET\n")
-        try write("prot/sub/deep", "SECRET\n")
-        try write("work/plain", "PLAIN\n")
-        for name in ["denied", "allowed"] { try copyProgram(to: "bin/\(name)") }
+        try filesystem.mount(at: root, support: outside, populate: Self.populate)
         chmod(root, 0o755)
     }
 
-    static func tmpfs(_ path: String) throws {
-        try Shell.check("mount", "-t", "tmpfs", "-o", "size=64m", "portcullis-test", path)
+    private static func populate(_ root: String) throws {
+        for name in ["prot", "prot/sub", "work", "bin"] {
+            try FileManager.default.createDirectory(atPath: "\(root)/\(name)", withIntermediateDirectories: true)
+        }
+        for (name, text) in [("prot/secret", "SECRET\n"), ("prot/sub/deep", "SECRET\n"), ("work/plain", "PLAIN\n")] {
+            try text.write(toFile: "\(root)/\(name)", atomically: false, encoding: .utf8)
+        }
+        for name in ["denied", "allowed"] {
+            // Leaves the file it is given behind when it runs, whatever it is called.
+            try FileManager.default.copyItem(atPath: "/usr/bin/touch", toPath: "\(root)/bin/\(name)")
+            chmod("\(root)/bin/\(name)", 0o755)
+        }
     }
 
     deinit {
-        _ = Shell.run("umount", "-l", root)
+        for path in [root, outside + "/layers"] { _ = Shell.run("umount", "-l", path) }
         try? FileManager.default.removeItem(atPath: root)
         try? FileManager.default.removeItem(atPath: outside)
     }
@@ -48,12 +50,6 @@ final class Scratch: Place {
     }
 
     func text(_ name: String) -> String? { try? String(contentsOfFile: path(name), encoding: .utf8) }
-
-    /// A program that leaves the file it is given behind when it runs, whatever it is called.
-    func copyProgram(to name: String) throws {
-        try FileManager.default.copyItem(atPath: "/usr/bin/touch", toPath: path(name))
-        chmod(path(name), 0o755)
-    }
 }
 
 /// Runs programs and collects what they say.
