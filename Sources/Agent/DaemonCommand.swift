@@ -1,3 +1,4 @@
+import ControlProtocol
 import ArgumentParser
 import FileEnforcement
 import Glibc
@@ -32,7 +33,7 @@ struct DaemonCommand: ParsableCommand {
         commandName: "portcullisd",
         abstract: "Enforces KubeArmor policies on this host.",
         discussion: "Without options: no policies, unix socket in /run/portcullis, no alerts file.",
-        version: AgentVersion.text)
+        version: ReleaseVersion.text)
 
     @Option(help: ArgumentHelp("Configuration file (YAML); the command line wins over it.", valueName: "file"))
     var config: String?

@@ -15,7 +15,7 @@ final class Front {
     private let settings: AgentSettings
     private let board: StatusBoard
     private let host: HostWorkload
-    private let selection: HostSelection
+    private let node: NodeLabels
     private let telemetry: TelemetryPipeline
     private let feed: AlertFeed
     private let subscribers: SubscriberSink
@@ -39,7 +39,7 @@ final class Front {
         isStarted = replaces
         board = try SharedRegions.board(RoleDescriptor.board)
         host = HostWorkload(configured: settings.host)
-        selection = HostSelection(host: host.name, nodeLabels: settings.nodeLabels)
+        node = NodeLabels(host: host.name, further: settings.nodeLabels)
         subscribers = SubscriberSink(wake: RoleDescriptor.ringWake)
         handoff = try AlertsFileHandoff()
         alerts = hasAlertsFile ? Self.alertsSink(settings, handoff) : nil
@@ -57,11 +57,11 @@ final class Front {
         telemetry = TelemetryPipeline(
             builder: AlertBuilder(
                 node: NodeIdentity(clusterName: settings.cluster, hostName: host.name, nodeID: host.nodeID),
-                version: AgentVersion.text),
+                version: ReleaseVersion.text),
             throttle: AlertThrottle(settings: throttle), queues: queues)
         feed = try AlertFeed(pipeline: telemetry)
         pipeline = PolicyPipeline(
-            selection: selection, postures: settings.postures, firstNumber: board.value(.generation) + 1,
+            node: node, postures: settings.postures, firstNumber: board.value(.generation) + 1,
             send: { message, contents in
                 guard let contents else { return Channel.send(RoleDescriptor.peer, message) }
                 guard let memory = try? SealedRegion.seal(contents, name: "portcullis-policies") else { return false }
@@ -340,7 +340,7 @@ final class Front {
                 rules: policy.process.count + policy.file.count + policy.protocols.count + policy.dns.count
                     + policy.capabilities.count + policy.syscalls.count + policy.presets.count + policy.devices.count
                     + policy.ingress.count + policy.egress.count,
-                origin: origin, selected: selection.selects(policy))
+                origin: origin, selected: node.select(policy))
         }
     }
 }

@@ -33,7 +33,7 @@ final class PolicyPipeline {
         case loading(Change, number: UInt64, CompiledSnapshot, [PathAlias])
     }
 
-    private let selection: HostSelection
+    private let node: NodeLabels
     private let postures: Postures
     private let send: (ChannelMessage, [UInt8]?) -> Bool
     private var step = Step.idle
@@ -48,10 +48,10 @@ final class PolicyPipeline {
     ///   - firstNumber: generations go up from here, so that a new front never repeats one of its predecessor's.
     ///   - send: sends a message to the worker, with sealed memory of the bytes.
     init(
-        selection: HostSelection, postures: Postures, firstNumber: UInt64,
+        node: NodeLabels, postures: Postures, firstNumber: UInt64,
         send: @escaping (ChannelMessage, [UInt8]?) -> Bool
     ) {
-        self.selection = selection
+        self.node = node
         self.postures = postures
         self.send = send
         nextNumber = firstNumber
@@ -76,7 +76,7 @@ final class PolicyPipeline {
     func problem(in store: PolicyStore) -> String? {
         do {
             _ = try SnapshotCompiler().compile(
-                policies: store.policies.filter(selection.selects), postures: postures, generation: nextNumber)
+                policies: store.policies.filter(node.select), postures: postures, generation: nextNumber)
             return nil
         } catch { return "\(error)" }
     }
@@ -130,9 +130,9 @@ final class PolicyPipeline {
         let change = waiting.removeFirst()
         let number = nextNumber
         nextNumber += 1
-        let policies = change.store.policies.filter(selection.selects)
+        let policies = change.store.policies.filter(node.select)
         step = .resolving(change, number: number, policies: policies)
-        let names = NameResolution.encode(NameResolution.names(in: policies))
+        let names = NameResolution.encode(PathAlias.names(in: policies))
         if !send(ChannelMessage(.resolve, number: number), names) {
             // The worker is being replaced; its hello starts this step again.
         }

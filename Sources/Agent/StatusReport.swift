@@ -14,7 +14,7 @@ struct StatusReport {
 
     var status: AgentStatus {
         AgentStatus(
-            version: AgentVersion.text, host: host, generation: board.value(.generation),
+            version: ReleaseVersion.text, host: host, generation: board.value(.generation),
             processes: [
                 "guardian": Int(board.value(.guardianProcess)), "worker": Int(board.value(.workerProcess)),
                 "front": Int(board.value(.frontProcess)),

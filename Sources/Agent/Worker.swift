@@ -158,7 +158,8 @@ final class Worker {
         guard var view = try? HostFilesystem() else { return }
         for name in bytes.split(separator: 0) {
             let literal = Array(name)
-            if let canonical = RealName.of(literal, &view), canonical != literal {
+            let canonical = RealName.of(literal) { view.object(at: $0)?.canonicalPath }
+            if let canonical, canonical != literal {
                 answer += literal + [0] + canonical + [0]
             }
         }
@@ -228,28 +229,5 @@ enum PlanReport {
             for index in 0..<4 { rule |= UInt32(bytes[start + index]) << (8 * UInt32(index)) }
             return PlanNote.Gap(rawValue: bytes[start + 4]).map { PlanNote(rule: RuleID(rawValue: rule), gap: $0) }
         }
-    }
-}
-
-/// A path's name without symlinks, also of one whose last parts do not exist.
-enum RealName {
-    /// `nil` when no part of it exists. A trailing slash stays.
-    static func of(_ path: [UInt8], _ view: inout HostFilesystem) -> [UInt8]? {
-        let slash = UInt8(ascii: "/")
-        let isDirectory = path.count > 1 && path.last == slash
-        var existing = isDirectory ? Array(path.dropLast()) : path
-        var rest: [UInt8] = []
-        while !existing.isEmpty {
-            if let object = view.object(at: existing) {
-                let base = object.canonicalPath == [slash] ? [] : object.canonicalPath
-                let joined = base + rest
-                return (joined.isEmpty ? [slash] : joined) + (isDirectory ? [slash] : [])
-            }
-            guard let cut = existing.lastIndex(of: slash) else { return nil }
-            rest = Array(existing[cut...]) + rest
-            existing = cut == 0 ? [slash] : Array(existing[..<cut])
-            if existing == [slash] { return [slash] + rest.dropFirst() + (isDirectory ? [slash] : []) }
-        }
-        return nil
     }
 }

@@ -3,9 +3,6 @@ import ControlProtocol
 
 /// The `portcullis` tool: parses arguments, runs a verb, turns errors into one line and an exit code.
 public enum PortcullisTool {
-    /// The tool's version.
-    public static let version = "0.1.0"
-
     /// Runs the tool.
     ///
     /// - Parameter arguments: without the program's name.
@@ -48,7 +45,7 @@ struct PortcullisCommand: ParsableCommand {
         discussion: """
             Exit codes: 0 done, 1 not done, 2 wrong usage, 3 no agent answers, 4 not permitted.
             """,
-        version: PortcullisTool.version,
+        version: ReleaseVersion.text,
         subcommands: [
             CheckCommand.self, SimulateCommand.self, ApplyCommand.self, DeleteCommand.self, GetCommand.self,
             StatusCommand.self, LogsCommand.self, ProbeCommand.self, UnlockCommand.self, VersionCommand.self,

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlProtocol
 import Glibc
+import LinuxKernel
 import PolicyEngine
 import PolicyModel
 
@@ -97,19 +98,21 @@ struct SimulateCommand: ParsableCommand {
 
     func run() throws {
         let all = try PolicyCollection(at: policies).policies
-        let host = SimulatedHost(name: host ?? SimulatedHost.ownName, labels: label)
-        let selected = all.filter(host.isSelected)
+        let host = host ?? Self.ownHostName
+        let node = NodeLabels(
+            host: host, further: Dictionary(label.map { ($0.field, $0.text) }, uniquingKeysWith: { $1 }))
+        let selected = all.filter(node.select)
         let compiled: CompiledSnapshot
         do {
             compiled = try SnapshotCompiler().compile(
                 policies: selected, postures: PostureArgument.postures(posture),
-                aliases: literal ? [] : RealName.aliases(of: selected), generation: 1)
+                aliases: literal ? [] : Self.aliases(of: selected), generation: 1)
         } catch {
             throw ToolFailure(error.description)
         }
         let path = (open ?? exec).map(named)
         let report = SimulationReport(
-            try simulation(path).verdict(compiled), rules: compiled.rules, host: host.name,
+            try simulation(path).verdict(compiled), rules: compiled.rules, host: host,
             selectedPolicies: selected.count, policies: all.count, path: path)
         if output.json { return try StandardStreams.write(json: report) }
         try StandardStreams.write(report.lines(.standardOutput))
@@ -127,6 +130,22 @@ struct SimulateCommand: ParsableCommand {
         let source = exec == nil ? exe : parent ?? exe
         return Simulation(
             operation: operation, source: named(source), isOwner: path.flatMap(ownership), hasTerminal: tty)
+    }
+
+    /// The name of this machine.
+    private static var ownHostName: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        // One byte stays zero: gethostname(2) does not end a name that was cut.
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Second names for what the rules are about, as they are on this machine.
+    private static func aliases(of policies: [Policy]) -> [PathAlias] {
+        PathAlias.names(in: policies).compactMap { name in
+            let canonical = RealName.of(name)
+            return canonical == name ? nil : PathAlias(literal: name, canonical: canonical)
+        }
     }
 
     /// A path as the engine gets it: no trailing slash, without symlinks.

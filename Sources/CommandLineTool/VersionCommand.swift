@@ -1,4 +1,5 @@
 import ArgumentParser
+import ControlProtocol
 
 /// `portcullis version`
 struct VersionCommand: ParsableCommand {
@@ -8,7 +9,7 @@ struct VersionCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-        guard output.json else { return try StandardStreams.write("portcullis \(PortcullisTool.version)") }
-        try StandardStreams.write(json: ["version": PortcullisTool.version])
+        guard output.json else { return try StandardStreams.write("portcullis \(ReleaseVersion.text)") }
+        try StandardStreams.write(json: ["version": ReleaseVersion.text])
     }
 }

@@ -1,7 +1,4 @@
 extension Snapshot {
-    /// The name itself and its ten nearest parents are looked up.
-    private static var domainCount: Int { 11 }
-
     /// The verdict on a DNS query; the name in any case, with or without a trailing dot.
     public func dnsVerdict(name: UnsafeRawBufferPointer, source: UnsafeRawBufferPointer?) -> Verdict {
         guard hasRules(in: .dns) else { return .allowed }
@@ -46,12 +43,7 @@ extension Snapshot {
     @inline(__always)
     private func forEachDomain(_ name: UnsafeRawBufferPointer, _ body: (Int) -> Void) {
         guard let start = name.baseAddress else { return }
-        var dots = 0
-        for byte in name where byte == UInt8(ascii: ".") { dots &+= 1 }
-        var labels = 0
         let whole = hash.walkDomain(name) { offset, hash in
-            labels &+= 1
-            guard labels &+ Self.domainCount > dots &+ 1 else { return }
             let node = find(hash, KeySpace.domain, start + offset, name.count &- offset)
             if node >= 0 { body(node) }
         }

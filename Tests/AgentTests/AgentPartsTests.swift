@@ -79,17 +79,17 @@ struct AgentPartsTests {
         ("role: db, kubearmor.io/hostname: other", false),
     ])
     func hostPoliciesAreSelectedByLabels(labels: String, expected: Bool) throws {
-        let selection = HostSelection(host: "node1", nodeLabels: ["role=db"])
+        let node = NodeLabels(host: "node1", further: ["role=db"])
         let policy = try #require(try load(Self.policy("p", labels: labels)).first)
-        #expect(selection.selects(policy) == expected)
+        #expect(node.select(policy) == expected)
     }
 
     @Test func aPolicyThatNamesNobodyIsForNobody() throws {
         var policy = try #require(try load(Self.policy("p")).first)
         policy.selector = Selector()
-        #expect(!HostSelection(host: "n", nodeLabels: []).selects(policy))
+        #expect(!NodeLabels(host: "n").select(policy))
         policy.kind = .container
-        #expect(!HostSelection(host: "n", nodeLabels: []).selects(policy))
+        #expect(!NodeLabels(host: "n").select(policy))
     }
 
     // MARK: - Store
@@ -147,7 +147,7 @@ struct AgentPartsTests {
                 subject: .directory("/lib/", recursive: true), attributes: attributes, position: policy.position),
             ProcessRule(subject: .pattern("/*"), attributes: attributes, position: policy.position),
         ]
-        #expect(NameResolution.names(in: [policy]) == ["/bin/bash", "/bin/ls", "/lib/", "/sbin/"])
+        #expect(PathAlias.names(in: [policy]) == ["/bin/bash", "/bin/ls", "/lib/", "/sbin/"])
         let pairs = NameResolution.encode(["/bin/ls", "/usr/bin/ls", "/lib/", "/usr/lib/"])
         #expect(
             NameResolution.aliases(pairs) == [

@@ -64,9 +64,9 @@ import Testing
             ["allow dns a.example.com", "block dns com from=/s"],
             [("dns a.example.com from=/s", "block 2"), ("dns a.example.com", "allow 1")]),
         SemanticsRow(
-            "ten parents", ["block dns evil.com"],
+            "every parent", ["block dns evil.com"],
             [
-                ("dns 1.2.3.4.5.6.7.8.9.10.evil.com", "block 1"), ("dns 1.2.3.4.5.6.7.8.9.10.11.evil.com", "allow"),
+                ("dns 1.2.3.4.5.6.7.8.9.10.evil.com", "block 1"), ("dns 1.2.3.4.5.6.7.8.9.10.11.evil.com", "block 1"),
                 ("dns 9.evil.com", "block 1"),
             ]),
         SemanticsRow(

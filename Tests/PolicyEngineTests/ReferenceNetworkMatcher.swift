@@ -118,7 +118,7 @@ struct ReferenceNetworkMatcher {
 
     private static func protocolKey(_ type: Int32, _ number: Int32) -> Int32 {
         let (stream, dgram, raw, seqpacket): (Int32, Int32, Int32, Int32) = (1, 2, 3, 5)
-        if type == stream && number == 0 || number == 6 { return 6 }
+        if type == stream && number == 0 || number == 6 || number == 262 { return 6 }
         if type == dgram && number == 0 || number == 17 { return 17 }
         if number == 1 && (type == dgram || type == raw) { return 1 }
         if number == 58 && (type == dgram || type == raw) { return 58 }
@@ -138,8 +138,8 @@ struct ReferenceNetworkMatcher {
     func dnsVerdict(_ operation: ReferenceOperation, _ coverage: inout ReferenceCoverage) -> ReferenceVerdict {
         let name = Self.normalized(operation.name)
         let labels = name.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        // The name itself, then the ten nearest of its parents.
-        let domains = labels.indices.prefix(11).map { Array(labels[$0...].joined(separator: [UInt8(ascii: ".")])) }
+        // The name itself, then its parents from the nearest up.
+        let domains = labels.indices.map { Array(labels[$0...].joined(separator: [UInt8(ascii: ".")])) }
         let tiers: [(isWithSource: Bool, domain: [UInt8])] =
             domains.map { (true, $0) } + domains.map { (false, $0) }
         let candidates = tiers.map { tier in
