@@ -43,6 +43,16 @@ enum AgentFiles {
         RawDescriptor.close(descriptor)
     }
 
+    /// What `<role>.pid` says.
+    static func readPid(role: AgentRole, _ settings: AgentSettings) -> Int32? {
+        guard let file = try? PathOpening.open(pidPath(role, settings), flags: OpenFlags.readOnly | OpenFlags.noFollow),
+            let bytes = try? file.readAll(limit: 32)
+        else { return nil }
+        return Int32(String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)).flatMap {
+            $0 > 1 ? $0 : nil
+        }
+    }
+
     /// Removes socket and pid files.
     static func removeRunFiles(_ settings: AgentSettings) {
         for role in [AgentRole.guardian, .worker, .front] { unlink(pidPath(role, settings)) }

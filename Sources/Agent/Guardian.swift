@@ -32,6 +32,7 @@ final class Guardian {
     private var lastHeartbeat: UInt64 = 0
     private var heartbeatSince: UInt64 = 0
     private var isReady = false
+    private var orphan: OrphanedWorker?
     private var startError: String?
 
     /// Everything that can fail does so here, before a process is started or a mark is set.
@@ -54,6 +55,7 @@ final class Guardian {
         caretaker = try Caretaker(board: board, failures: settings.failures)
         broker = try PolicyFileBroker(paths: settings.policyPaths)
         board.set(.guardianProcess, UInt64(getpid()))
+        orphan = OrphanedWorker(settings)
     }
 
     /// Runs until asked to stop. Returns the exit code.
@@ -265,6 +267,8 @@ final class Guardian {
                 if !isReady {
                     isReady = true
                     AgentLog.info("Started to protect a host (generation \(message.number))")
+                    orphan?.end()
+                    orphan = nil
                     ServiceManager.notifyReady()
                 }
             case .startFailed: startError = message.string

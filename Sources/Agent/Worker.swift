@@ -57,7 +57,7 @@ final class Worker {
             poll.add(guardianAlive ? RoleDescriptor.guardian : -1, .readable)
             poll.add(RoleDescriptor.peer, .readable)
             poll.add(enforcer.nameDescriptor, .readable)
-            poll.add(enforcer.mountDescriptor, .priority)
+            poll.add(enforcer.mountDescriptor, enforcer.mountReadiness)
             _ = poll.wait(timeoutMilliseconds: -1)
             if poll.isReady(0) {
                 switch readGuardian() {

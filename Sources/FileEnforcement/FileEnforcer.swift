@@ -76,8 +76,11 @@ public final class FileEnforcer {
     /// Readable when a name changed that the plan depends on: then `namesChanged` is to be called.
     public var nameDescriptor: Int32 { watch?.group ?? -1 }
 
-    /// POLLPRI when a mount changed: then `namesChanged` is to be called.
+    /// Ready for `mountReadiness` when a mount changed: then `namesChanged` is to be called.
     public var mountDescriptor: Int32 { watch?.mounts ?? -1 }
+
+    /// What to wait for on `mountDescriptor`.
+    public var mountReadiness: PollEvents { watch?.mountReadiness ?? .readable }
 
     /// Decides one event outside the permission thread, before `serve`: one that came while there was no worker.
     ///

@@ -117,6 +117,24 @@ extension KernelSuite {
             #expect(agent.victim("read", scratch.path("prot/secret")).output.contains("EPERM"))
         }
 
+        @Test func aNewAgentTakesOverFromOneWithoutGuardian() throws {
+            let scratch = try Scratch()
+            let first = try start(scratch)
+            let orphan = try #require(first.pid(of: "worker"))
+            kill(first.pid, SIGKILL)
+            let stop = scratch.outside + "/stop"
+            let result = try background(first, "hammer-until", scratch.path("prot/secret"), stop, "1000")
+            let second = try start(scratch)
+            let end = Date().addingTimeInterval(5)
+            while kill(orphan, 0) == 0 && Date() < end { AgentUnderTest.pause() }
+            #expect(kill(orphan, 0) != 0)
+            try "".write(toFile: stop, atomically: false, encoding: .utf8)
+            let text = result()
+            #expect(text.hasPrefix("succeeded 0 "), "\(text)")
+            #expect(second.log.contains("took over"))
+            #expect(second.tool("status").status == 0)
+        }
+
         @Test func theRolesHaveTheRightsTheyNeedAndNoOthers() throws {
             let scratch = try Scratch()
             let agent = try start(scratch)
