@@ -34,6 +34,9 @@ var targets: [Target] = [
     module("PolicyEngine", ["PolicyModel"]),
     module("Workloads", ["LinuxKernel"]),
     module("FileEnforcement", ["LinuxKernel", "EventRing", "PolicyEngine", "Workloads"]),
+    module(
+        "SyscallEnforcement",
+        ["LinuxKernel", "EventRing", "PolicyEngine", "PolicyModel", "Workloads", "FileEnforcement"]),
     module("Telemetry", ["EventRing"]),
     tests(of: "EventRing"),
     tests(of: "PolicyModel"),
@@ -42,6 +45,7 @@ var targets: [Target] = [
     tests(of: "LinuxKernel"),
     tests(of: "Workloads"),
     tests(of: "FileEnforcement", ["PolicyEngine", "PolicyModel", "EventRing", "LinuxKernel"]),
+    tests(of: "SyscallEnforcement", ["PolicyEngine", "PolicyModel", "EventRing", "LinuxKernel"]),
     tests(of: "Telemetry", ["EventRing"]),
 ]
 // For Benchmarks/engine, which is a package of its own.
@@ -52,7 +56,8 @@ if !coreOnly {
         module(
             "Agent",
             [
-                "FileEnforcement", "Telemetry", "PolicyLoading", "PolicyEngine", "PolicyModel", "ControlProtocol",
+                "FileEnforcement", "SyscallEnforcement", "Telemetry", "PolicyLoading", "PolicyEngine", "PolicyModel",
+                "ControlProtocol",
                 "LinuxKernel", "EventRing", "Workloads", yams, argumentParser,
             ]),
         module(
