@@ -25,8 +25,8 @@ struct DocumentTree {
         case .scalar(let text, let isQuoted):
             if isNull { return "null" }
             if isQuoted { return "a string" }
-            if ["true", "false"].contains(text) { return "a boolean" }
-            return Int(text) != nil ? "a number" : "a string"
+            if FieldReader.booleans[text] != nil { return "a boolean" }
+            return FieldReader.isNotAString(text) ? "a number" : "a string"
         case .sequence: return "a list"
         case .mapping: return "a mapping"
         }

@@ -79,12 +79,17 @@ struct FieldReader {
             if required { sink.error(position, "\(name(of: key)) is required") }
             return nil
         }
-        guard case .scalar(let text, let isQuoted) = tree.content else {
-            sink.error(tree.position, "\(name(of: key)) must be a string, not \(tree.kindName)")
+        return text(of: tree, name(of: key))
+    }
+
+    /// The text of a string's value; `nil`, with a problem reported, when it is something else.
+    func text(of tree: DocumentTree, _ name: @autoclosure () -> String) -> String? {
+        guard case .scalar(let text, let isQuoted) = tree.content, !tree.isNull else {
+            sink.error(tree.position, "\(name()) must be a string, not \(tree.kindName)")
             return nil
         }
         if !isQuoted && Self.isNotAString(text) {
-            sink.error(tree.position, "\(name(of: key)) must be a string: quote \(text)")
+            sink.error(tree.position, "\(name()) must be a string: quote \(text)")
             return nil
         }
         return text
@@ -123,13 +128,7 @@ struct FieldReader {
     }
 
     func strings(_ key: String, limit: Int = 1000) -> [String] {
-        items(key, limit: limit).compactMap { item in
-            guard case .scalar(let text, let isQuoted) = item.tree.content, isQuoted || !Self.isNotAString(text) else {
-                sink.error(item.tree.position, "\(item.path) must be a string, not \(item.tree.kindName)")
-                return nil
-            }
-            return text
-        }
+        items(key, limit: limit).compactMap { text(of: $0.tree, $0.path) }
     }
 
     /// The items of a list field, each with its path; empty when absent.
@@ -152,7 +151,7 @@ struct FieldReader {
     }
 
     /// YAML 1.1's words, as the API server's conversion to JSON reads them.
-    private static let booleans: [String: Bool] = [
+    static let booleans: [String: Bool] = [
         "true": true, "True": true, "TRUE": true, "false": false, "False": false, "FALSE": false, "yes": true,
         "Yes": true,
         "YES": true, "no": false, "No": false, "NO": false, "on": true, "On": true, "ON": true, "off": false,

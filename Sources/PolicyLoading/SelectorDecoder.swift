@@ -39,16 +39,10 @@ struct SelectorDecoder {
                 return result
             }
             for pair in pairs {
-                guard case .scalar(let value, let isQuoted) = pair.value.content else {
-                    sink.error(
-                        pair.value.position, "the label '\(pair.key)' must be a string, not \(pair.value.kindName)")
+                guard let value = pair.value.isNull ? "" : reader.text(of: pair.value, "the label '\(pair.key)'") else {
                     continue
                 }
-                if !isQuoted && FieldReader.isNotAString(value) {
-                    sink.error(pair.value.position, "the label '\(pair.key)' must be a string: quote \(value)")
-                    continue
-                }
-                result.labels.append(Selector.Label(key: pair.key, value: pair.value.isNull ? "" : value))
+                result.labels.append(Selector.Label(key: pair.key, value: value))
             }
             result.labels.sort { $0.key < $1.key }
         }
