@@ -134,7 +134,8 @@ enum FieldRules {
             let number = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
             rest = rest.dropFirst(number.count)
             guard number.contains(where: \.isNumber), number.count(where: { $0 == "." }) <= 1,
-                let value = Double("0" + number + "0"), let unit = units.first(where: { rest.hasPrefix($0.0) })
+                let value = Double("0" + number + (number.contains(".") ? "0" : "")),
+                let unit = units.first(where: { rest.hasPrefix($0.0) })
             else { return form }
             seconds += value * unit.1
             rest = rest.dropFirst(unit.0.count)

@@ -48,8 +48,8 @@ struct PolicyDecoder {
             "deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "ownerReferences", "managedFields",
             "generateName", "selfLink",
         ])
-        let name = metadata.string("name", required: true) ?? ""
-        if metadata.value("name") != nil && !FieldRules.isSubdomain(name) {
+        let name = metadata.string("name", required: true)
+        if let name, !FieldRules.isSubdomain(name) {
             sink.error(
                 metadata.position(of: "name"),
                 "metadata.name '\(name)' must consist of lower-case letters, digits, '-' and '.'")
@@ -59,14 +59,14 @@ struct PolicyDecoder {
             sink.warning(
                 metadata.position(of: "namespace"),
                 "metadata.namespace has no effect: \(kind.rawValue) is cluster-scoped")
-            return (name, nil)
+            return (name ?? "", nil)
         }
         if let namespace, !namespace.isEmpty, !FieldRules.isLabel(namespace) {
             sink.error(
                 metadata.position(of: "namespace"),
                 "metadata.namespace '\(namespace)' must consist of at most 63 lower-case letters, digits and '-'")
         }
-        return (name, namespace == "" ? nil : namespace)
+        return (name ?? "", namespace == "" ? nil : namespace)
     }
 
     // MARK: - Spec
