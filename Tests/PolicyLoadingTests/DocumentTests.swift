@@ -185,4 +185,39 @@ struct DocumentTests {
             #expect(text.policy == text.empty { $0.apparmor = "/etc/** r," })
         }
     }
+
+    /// A rule stands where its item begins: alerts and gaps name that place.
+    @Test func rulesStandWhereTheirItemsBegin() {
+        let spec = """
+            process:
+              matchPaths:
+                - path: /a
+                - {path: /b}
+            file:
+              matchDirectories: [{dir: /a/}, {dir: /b/}]
+            network:
+              matchProtocols:
+                -   protocol: "tcp,udp"
+              matchDNSQueries:
+              - domain: a.b
+            capabilities: {matchCapabilities: [{capability: kill}]}
+            syscalls:
+              matchSyscalls:
+                - severity: 1
+                  syscall: [read]
+            device:
+              matchDevice:
+                # a comment
+                - class: ALL
+            """
+        let policy = SpecText(.host, spec).result.policies.first
+        #expect(policy?.position.description == "f:1:1")
+        #expect(policy?.process.map(\.position.description) == ["f:7:9", "f:8:9"])
+        #expect(policy?.file.map(\.position.description) == ["f:10:24", "f:10:36"])
+        #expect(policy?.protocols.map(\.position.description) == ["f:13:11", "f:13:11"])
+        #expect(policy?.dns.map(\.position.description) == ["f:15:7"])
+        #expect(policy?.capabilities.map(\.position.description) == ["f:16:38"])
+        #expect(policy?.syscalls.map(\.position.description) == ["f:19:9"])
+        #expect(policy?.devices.map(\.position.description) == ["f:24:9"])
+    }
 }
