@@ -13,7 +13,10 @@ struct LexicalScan {
         if bytes.count > limits.fileBytes {
             return at(1, 1, "the file is larger than \(limits.fileBytes) bytes")
         }
-        return encodingProblem(bytes)
+        if let problem = encodingProblem(bytes) { return problem }
+        return TabScan.first(in: bytes).map {
+            at($0.line, $0.column, "not YAML: a tab where only spaces are permitted")
+        }
     }
 
     private func at(_ line: Int, _ column: Int, _ message: String) -> Diagnostic {

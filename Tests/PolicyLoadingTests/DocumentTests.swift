@@ -155,21 +155,27 @@ struct DocumentTests {
         ("a: !mine b", "f:1:4: the tag '!mine' is not permitted"),
         ("<<: {a: b}", "f:1:1: merge keys are not permitted"),
         ("? [a]\n: b", "f:1:3: a key must be a string"), ("a: b\u{0}", "f:1:5: a NUL byte is not permitted"),
-        ("\ta: b", "f:1:1: not YAML: found character that cannot start any token"),
+        ("\ta: b", "f:1:1: not YAML: a tab where only spaces are permitted"),
     ])
     func refusedYAML(text: String, expected: String) {
         #expect(Self.problems(text) == [expected])
     }
 
-    /// The API server's parser descends from the same one: tabs may stand wherever they indent nothing.
-    @Test func tabsBetweenWordsAndInTexts() {
+    @Test(arguments: [
+        ("kind: A\t# comment", 8), ("kind: A \t", 9), ("kind:\tA", 6), ("a: b\tc", 5), ("- \ta", 3),
+        ("a: 'b' \t# c", 8), ("a: |\t# c", 5),
+    ])
+    func tabsBetweenTokens(text: String, column: Int) {
+        #expect(Self.problems("x: y\n" + text) == ["f:2:\(column): not YAML: a tab where only spaces are permitted"])
+    }
+
+    @Test func tabsInTextsAreTexts() {
         let text = """
             apiVersion: security.kubearmor.com/v1
-            kind: KubeArmorPolicy\t# a comment
-            metadata:
-              name: \tp \t # another
+            kind: KubeArmorPolicy # a\tcomment
+            metadata: {\tname: p\t}
             spec:
-              message: one\ttwo
+              message: "one\ttwo" # 'not\ta quote
               apparmor: |
                 /etc/** r,
                 \tdeny /x w,

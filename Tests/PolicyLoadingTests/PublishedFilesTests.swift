@@ -8,6 +8,11 @@ import Testing
 struct PublishedFilesTests {
     /// End of the file name, and the first problem: `line:column: message`.
     static let refused: [(file: String, problem: String)] = [
+        ("django__system__ksp-django-hardening-rule-audit-settings-file.yaml", "15:19: not YAML: a tab"),
+        ("nist-si-3-8-malicious-code-protection-detect-unauthorised-command.yaml", "not YAML: a tab"),
+        ("ksp-python-hardening-rule-audit-ipaddress-package.yaml", "9:22: not YAML: a tab"),
+        ("ksp-python-hardening-rule-audit-url-lib.yaml", "9:22: not YAML: a tab"),
+        ("ksp-redis-hardening-rule-audit-xautoclaim-command.yaml", "9:22: not YAML: a tab"),
         ("hsp-cve-2024-3094-xz-v5-6-backdoor.yaml", "21:7: unknown field 'path' in spec.file.matchPatterns[0]"),
         ("ksp-cve-2021-41277-metabase-file-inclusion.yaml", "16:3: the key 'file' is given more than once"),
         ("hsp-nist-ac-6-9-auditing-use-of-privileged-functions.yaml", "97:3: the key 'action' is given more than once"),
