@@ -6,8 +6,9 @@ DEBIAN_PACKAGES := libseccomp-dev libcap-dev libmnl-dev libnftnl-dev
 TEST_PACKAGES := gcc libc6-dev python3 util-linux libck-dev fapolicyd e2fsprogs valgrind jq
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_FLAGS ?= -j 2
+FUZZ_SECONDS ?= 300
 
-.PHONY: all deps test-deps build release demo test test-unit test-root test-c fmt fmt-check lint bench fuzz-regress clean install
+.PHONY: all deps test-deps build release demo test test-unit test-root test-c fmt fmt-check lint bench fuzz fuzz-regress clean install
 
 all: build
 
@@ -52,15 +53,19 @@ lint: fmt-check
 	scripts/check-layering
 
 fmt:
-	$(SWIFT) format -i -r --configuration .swift-format Package.swift Sources Tests
+	$(SWIFT) format -i -r --configuration .swift-format Package.swift Sources Tests FuzzTesting/Package.swift FuzzTesting/Sources
 
 fmt-check:
-	$(SWIFT) format lint -s -r --configuration .swift-format Package.swift Sources Tests
+	$(SWIFT) format lint -s -r --configuration .swift-format Package.swift Sources Tests FuzzTesting/Package.swift FuzzTesting/Sources
 
 bench: test-deps release
 	@$(SUDO) scripts/bench
 
-# Replays every saved fuzz input through the code it once broke.
+# Fuzzes each target for FUZZ_SECONDS with libFuzzer.
+fuzz: deps
+	scripts/fuzz $(FUZZ_SECONDS)
+
+# Replays every saved fuzz input through the code it once broke; `make test` runs these tests too.
 fuzz-regress:
 	scripts/fuzz-regress
 

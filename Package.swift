@@ -48,8 +48,11 @@ var targets: [Target] = [
     tests(of: "SyscallEnforcement", ["PolicyEngine", "PolicyModel", "EventRing", "LinuxKernel"]),
     tests(of: "Telemetry", ["EventRing"]),
 ]
-// For Benchmarks/engine, which is a package of its own.
-var products: [Product] = [.library(name: "PolicyEngine", targets: ["PolicyEngine", "PolicyModel"])]
+// For Benchmarks/engine and FuzzTesting, which are packages of their own.
+var products: [Product] = [
+    .library(name: "PolicyEngine", targets: ["PolicyEngine", "PolicyModel"]),
+    .library(name: "PolicyLoading", targets: ["PolicyLoading", "PolicyModel"]),
+]
 if !coreOnly {
     targets += [
         module("ControlProtocol"),

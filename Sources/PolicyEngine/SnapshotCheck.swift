@@ -49,17 +49,9 @@ struct SnapshotCheck {
         try checkNodes()
         try checkSlots()
         try checkPairs()
+        try checkOwners()
         try checkBuckets()
-        let records = count(.records)
-        let chunkUnits = count(.chunks)
-        for index in 0..<count(.chunkOffsets) {
-            let offset = Int(pointer(.chunkOffsets).word(at: index * 4))
-            guard offset <= chunkUnits,
-                PatternChunkCheck.isValid(
-                    UnsafeRawBufferPointer(start: pointer(.chunks) + offset * 8, count: (chunkUnits - offset) * 8),
-                    recordCount: records)
-            else { throw .badReference("patterns") }
-        }
+        try checkChunks()
     }
 
     // MARK: - Parts
@@ -137,36 +129,51 @@ struct SnapshotCheck {
 
     /// Every node with a text must be found by it: a rule that no lookup reaches would be one that is silently off.
     private func checkSlots() throws(SnapshotError) {
-        var found = 0
+        var filled = 0
         for slot in 0..<count(.slots) {
-            let tag = pointer(.slots).word(at: slot * 8)
             let index = pointer(.slots).word(at: slot * 8 + 4)
             if index == Layout.none { continue }
             guard Int(index) < count(.nodes) else { throw .badReference("slots") }
-            let node = pointer(.nodes) + Int(index) * NodeWord.size
+            filled += 1
+        }
+        var unread = count(.text)
+        for index in 0..<count(.nodes) {
+            let node = pointer(.nodes) + index * NodeWord.size
+            if node.word(at: 4 * NodeWord.space) == KeySpace.direct { continue }
+            let length = Int(node.word(at: 4 * NodeWord.textLength))
+            // No two nodes share a text, so that hashing all of them takes no longer than reading the section.
+            unread -= length
+            guard unread >= 0 else { throw .badReference("nodes") }
             let key = UnsafeRawBufferPointer(
-                start: pointer(.text) + Int(node.word(at: 4 * NodeWord.text)),
-                count: Int(node.word(at: 4 * NodeWord.textLength)))
-            let hash = hash.hash(key, node.word(at: 4 * NodeWord.space))
-            guard UInt32(truncatingIfNeeded: hash) == tag, isReached(slot, from: hash, .slots, word: 4, size: 8) else {
+                start: pointer(.text) + Int(node.word(at: 4 * NodeWord.text)), count: length)
+            guard hasSlot(UInt32(index), hash.hash(key, node.word(at: 4 * NodeWord.space))) else {
                 throw .badReference("slots")
             }
-            found += 1
+            filled -= 1
         }
-        let named = (0..<count(.nodes)).reduce(into: 0) { sum, index in
-            let space = pointer(.nodes).word(at: index * NodeWord.size + 4 * NodeWord.space)
-            if space != KeySpace.direct { sum += 1 }
-        }
-        guard found == named else { throw .badReference("slots") }
+        guard filled == 0 else { throw .badReference("slots") }
     }
 
-    /// Whether a probe from the hash's slot on comes to `slot` before an empty one and before it gives up.
-    private func isReached(_ slot: Int, from hash: UInt64, _ section: Section, word: Int, size: Int) -> Bool {
-        let mask = count(section) - 1
+    /// Whether a lookup of the hash comes to the node.
+    private func hasSlot(_ node: UInt32, _ hash: UInt64) -> Bool {
+        let mask = count(.slots) - 1
+        var at = Int(truncatingIfNeeded: hash >> 32) & mask
+        for _ in 0..<Layout.maxProbe {
+            let slot = pointer(.slots) + at * 8
+            if slot.word(at: 4) == node { return slot.word(at: 0) == UInt32(truncatingIfNeeded: hash) }
+            if slot.word(at: 4) == Layout.none { return false }
+            at = (at + 1) & mask
+        }
+        return false
+    }
+
+    /// Whether a probe from the pair's hash on comes to `slot` before an empty one and before it gives up.
+    private func isReached(_ slot: Int, from hash: UInt64) -> Bool {
+        let mask = count(.pairs) - 1
         var at = Int(truncatingIfNeeded: hash >> 32) & mask
         for _ in 0..<Layout.maxProbe {
             if at == slot { return true }
-            if pointer(section).word(at: at * size + word) == Layout.none { return false }
+            if pointer(.pairs).word(at: at * 16) == Layout.none { return false }
             at = (at + 1) & mask
         }
         return false
@@ -180,19 +187,49 @@ struct SnapshotCheck {
             let hash = hash.hash(pair: key, pair.word(at: 4))
             guard Int(key >> 2) < count(.nodes), Int(pair.word(at: 4)) < count(.nodes),
                 isRange(pair.word(at: 8), pair.word(at: 12), .records),
-                isReached(slot, from: hash, .pairs, word: 0, size: 16)
+                isReached(slot, from: hash)
             else { throw .badReference("pairs") }
         }
     }
 
+    /// Every record has one owner, so that no verdict looks at more records than there are.
+    private func checkOwners() throws(SnapshotError) {
+        var unowned = count(.records)
+        for index in 0..<count(.nodes) {
+            let node = pointer(.nodes) + index * NodeWord.size
+            unowned -= Int(node.word(at: 4 * (NodeWord.exactAudits + 1)))
+            unowned -= Int(node.word(at: 4 * (NodeWord.directoryAudits + 1)))
+        }
+        for slot in 0..<count(.pairs) where pointer(.pairs).word(at: slot * 16) != Layout.none {
+            unowned -= Int(pointer(.pairs).word(at: slot * 16 + 12))
+        }
+        guard unowned >= 0 else { throw .badReference("records") }
+    }
+
     private func checkBuckets() throws(SnapshotError) {
+        var next: UInt32 = 0
         for index in 0..<count(.buckets) {
             let bucket = pointer(.buckets) + index * 16
             let parent = bucket.word(at: 4)
-            // A parent comes before: a chain of buckets ends.
-            guard parent == Layout.none || Int(parent) < index,
-                isRange(bucket.word(at: 8), bucket.word(at: 12), .chunkOffsets)
+            // A parent comes before: a chain of buckets ends. Buckets share no chunk, so that it meets each at most once.
+            guard parent == Layout.none || Int(parent) < index, bucket.word(at: 8) == next,
+                isRange(next, bucket.word(at: 12), .chunkOffsets)
             else { throw .badReference("buckets") }
+            next += bucket.word(at: 12)
+        }
+    }
+
+    /// Chunks lie one behind the other: checking all of them reads the section once.
+    private func checkChunks() throws(SnapshotError) {
+        let records = count(.records)
+        let units = count(.chunks)
+        var next = 0
+        for index in 0..<count(.chunkOffsets) {
+            let rest = UnsafeRawBufferPointer(start: pointer(.chunks) + next * 8, count: (units - next) * 8)
+            guard Int(pointer(.chunkOffsets).word(at: index * 4)) == next,
+                let size = PatternChunkCheck.size(rest, recordCount: records)
+            else { throw .badReference("patterns") }
+            next += size / 8
         }
     }
 }

@@ -15,13 +15,28 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
     /// How bad.
     public var severity: Severity
     /// One line; names the field.
-    public var message: String
+    public let message: String
 
-    /// Creates a diagnostic.
+    /// Creates a diagnostic. A message that quotes the file may be long or hold control characters: it is cut after 500
+    /// characters, and control characters are written as `\u{…}`, so that no file commands a terminal.
     public init(position: SourcePosition, severity: Severity = .error, message: String) {
         self.position = position
         self.severity = severity
-        self.message = message
+        self.message = Self.printable(message)
+    }
+
+    private static func printable(_ text: String) -> String {
+        var result = ""
+        for (index, scalar) in text.unicodeScalars.enumerated() {
+            if index == 500 { return result + "…" }
+            switch scalar.properties.generalCategory {
+            // Format characters can turn the direction of writing.
+            case .control, .format, .lineSeparator, .paragraphSeparator:
+                result += "\\u{\(String(scalar.value, radix: 16))}"
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
     }
 
     /// One line for people.

@@ -25,8 +25,8 @@ struct DocumentTree {
         case .scalar(let text, let isQuoted):
             if isNull { return "null" }
             if isQuoted { return "a string" }
-            if ["true", "false"].contains(text) { return "a boolean" }
-            return Int(text) != nil ? "a number" : "a string"
+            if FieldReader.booleans[text] != nil { return "a boolean" }
+            return FieldReader.isNotAString(text) ? "a number" : "a string"
         case .sequence: return "a list"
         case .mapping: return "a mapping"
         }
@@ -46,7 +46,9 @@ struct TreeParser {
     /// The documents of the text; empty documents are left out.
     func parse(_ bytes: [UInt8]) throws(Refusal) -> [DocumentTree] {
         if let problem = LexicalScan(file: file, limits: limits).problem(bytes) { throw Refusal(diagnostic: problem) }
-        let text = String(decoding: bytes, as: UTF8.self)
+        // A byte order mark is no character of the first line.
+        let text = String(
+            decoding: bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? bytes.dropFirst(3) : bytes[...], as: UTF8.self)
         var trees: [DocumentTree] = []
         var budget = limits.nodes
         do {

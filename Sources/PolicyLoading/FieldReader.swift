@@ -1,22 +1,34 @@
 import PolicyModel
 
 /// Collects the problems of one file.
+///
+/// Messages are made only when there is room for them: a file of a million mistakes must not cost a million searches for
+/// what was meant.
 final class DiagnosticSink {
     private(set) var diagnostics: [Diagnostic] = []
     private let limit: Int
+    private var errors = 0
+    private var warnings = 0
 
     init(limit: Int) { self.limit = limit }
 
-    func error(_ position: SourcePosition, _ message: String) { add(position, .error, message) }
-    func warning(_ position: SourcePosition, _ message: String) { add(position, .warning, message) }
+    func error(_ position: SourcePosition, _ message: @autoclosure () -> String) {
+        add(position, .error, &errors, message)
+    }
 
-    private func add(_ position: SourcePosition, _ severity: Diagnostic.Severity, _ message: String) {
-        if diagnostics.count < limit {
-            diagnostics.append(Diagnostic(position: position, severity: severity, message: message))
-        } else if diagnostics.count == limit {
-            diagnostics.append(
-                Diagnostic(position: position, message: "more than \(limit) problems; the rest is not shown"))
-        }
+    func warning(_ position: SourcePosition, _ message: @autoclosure () -> String) {
+        add(position, .warning, &warnings, message)
+    }
+
+    // Counted apart: a file with many warnings still loads, and none of them hides an error.
+    private func add(
+        _ position: SourcePosition, _ severity: Diagnostic.Severity, _ count: inout Int, _ message: () -> String
+    ) {
+        count += 1
+        guard count <= limit + 1 else { return }
+        let noun = severity == .error ? "problems" : "warnings"
+        let text = count <= limit ? message() : "more than \(limit) \(noun); the rest is not shown"
+        diagnostics.append(Diagnostic(position: position, severity: severity, message: text))
     }
 }
 
@@ -53,9 +65,9 @@ struct FieldReader {
     /// Reports every field that is not one of these.
     func finish(_ known: [String]) {
         for field in fields where !known.contains(field.key) {
-            let near = Spelling.nearest(field.key, in: known).map { " (did you mean '\($0)'?)" } ?? ""
             let place = path.isEmpty ? "" : " in \(path)"
-            sink.error(field.keyPosition, "unknown field '\(field.key)'\(place)\(near)")
+            sink.error(
+                field.keyPosition, "unknown field '\(field.key)'\(place)\(Spelling.hint(field.key, in: known))")
         }
     }
 
@@ -67,12 +79,17 @@ struct FieldReader {
             if required { sink.error(position, "\(name(of: key)) is required") }
             return nil
         }
-        guard case .scalar(let text, let isQuoted) = tree.content else {
-            sink.error(tree.position, "\(name(of: key)) must be a string, not \(tree.kindName)")
+        return text(of: tree, name(of: key))
+    }
+
+    /// The text of a string's value; `nil`, with a problem reported, when it is something else.
+    func text(of tree: DocumentTree, _ name: @autoclosure () -> String) -> String? {
+        guard case .scalar(let text, let isQuoted) = tree.content, !tree.isNull else {
+            sink.error(tree.position, "\(name()) must be a string, not \(tree.kindName)")
             return nil
         }
         if !isQuoted && Self.isNotAString(text) {
-            sink.error(tree.position, "\(name(of: key)) must be a string: quote \(text)")
+            sink.error(tree.position, "\(name()) must be a string: quote \(text)")
             return nil
         }
         return text
@@ -85,6 +102,11 @@ struct FieldReader {
         }
         guard case .scalar(let text, false) = tree.content, let number = Int(text) else {
             sink.error(tree.position, "\(name(of: key)) must be an integer, not \(tree.kindName)")
+            return nil
+        }
+        // YAML 1.1 reads 010 as 8, JSON not at all.
+        guard !Self.hasLeadingZero(text) else {
+            sink.error(tree.position, "\(name(of: key)) must be an integer without leading zeros, not \(text)")
             return nil
         }
         if let range, !range.contains(number) {
@@ -106,13 +128,7 @@ struct FieldReader {
     }
 
     func strings(_ key: String, limit: Int = 1000) -> [String] {
-        items(key, limit: limit).compactMap { item in
-            guard case .scalar(let text, let isQuoted) = item.tree.content, isQuoted || !Self.isNotAString(text) else {
-                sink.error(item.tree.position, "\(item.path) must be a string, not \(item.tree.kindName)")
-                return nil
-            }
-            return text
-        }
+        items(key, limit: limit).compactMap { text(of: $0.tree, $0.path) }
     }
 
     /// The items of a list field, each with its path; empty when absent.
@@ -135,7 +151,7 @@ struct FieldReader {
     }
 
     /// YAML 1.1's words, as the API server's conversion to JSON reads them.
-    private static let booleans: [String: Bool] = [
+    static let booleans: [String: Bool] = [
         "true": true, "True": true, "TRUE": true, "false": false, "False": false, "FALSE": false, "yes": true,
         "Yes": true,
         "YES": true, "no": false, "No": false, "NO": false, "on": true, "On": true, "ON": true, "off": false,
@@ -143,17 +159,30 @@ struct FieldReader {
         "OFF": false,
     ]
 
+    private static func hasLeadingZero(_ number: String) -> Bool {
+        let digits = number.drop { $0 == "-" || $0 == "+" }
+        return digits.count > 1 && digits.first == "0"
+    }
+
     /// A plain scalar that YAML reads as something else than a string.
-    private static func isNotAString(_ text: String) -> Bool {
+    static func isNotAString(_ text: String) -> Bool {
         booleans[text] != nil || Int(text) != nil || (Double(text) != nil && text.contains { $0.isNumber })
     }
 }
 
 /// Finds what a misspelt word was meant to be.
 enum Spelling {
+    /// ` (did you mean 'x'?)`, or nothing.
+    static func hint(_ word: String, in words: some Sequence<String>) -> String {
+        nearest(word, in: words.sorted()).map { " (did you mean '\($0)'?)" } ?? ""
+    }
+
     /// The nearest of the words, when it is near enough to be meant.
     static func nearest(_ word: String, in words: [String]) -> String? {
-        let scored = words.map { (word: $0, distance: distance(word.lowercased(), $0.lowercased())) }
+        // No known word is longer.
+        guard word.utf8.count <= 64 else { return nil }
+        let lowered = word.lowercased()
+        let scored = words.map { (word: $0, distance: distance(lowered, $0.lowercased())) }
         guard let best = scored.min(by: { $0.distance < $1.distance }), best.distance <= max(1, word.count / 3) else {
             return nil
         }
@@ -161,7 +190,7 @@ enum Spelling {
     }
 
     private static func distance(_ a: String, _ b: String) -> Int {
-        let (a, b) = (Array(a.utf8.prefix(64)), Array(b.utf8.prefix(64)))
+        let (a, b) = (Array(a.utf8), Array(b.utf8))
         var row = Array(0...b.count)
         for (i, x) in a.enumerated() {
             var diagonal = row[0]

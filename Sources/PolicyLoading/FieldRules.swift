@@ -1,3 +1,4 @@
+import Glibc
 import PolicyModel
 
 /// The patterns of the custom resource definitions, and what we ask beyond them.
@@ -11,6 +12,7 @@ enum FieldRules {
         guard path.utf8.count > 1, !path.hasSuffix("/") else {
             return "must not end in '/' (a directory goes into matchDirectories)"
         }
+        if path.hasSuffix("/."), normalized(path) == "/" { return "must name a file" }
         return commonProblem(path)
     }
 
@@ -19,6 +21,15 @@ enum FieldRules {
         guard path.hasPrefix("/") else { return "must be an absolute path" }
         guard path.hasSuffix("/") else { return "must end in '/'" }
         return commonProblem(path)
+    }
+
+    /// The last component of a program's path.
+    static func nameProblem(_ name: String) -> String? {
+        if name.isEmpty || name.contains("/") { return "must be a file name without '/'" }
+        if name.utf8.contains(0) { return "must not contain a NUL byte" }
+        if name == "." || name == ".." { return "must be a file name, not '\(name)'" }
+        // NAME_MAX of limits.h.
+        return name.utf8.count > 255 ? "is longer than 255 bytes" : nil
     }
 
     private static func commonProblem(_ path: String) -> String? {
@@ -68,63 +79,68 @@ enum FieldRules {
     /// A DNS-1123 subdomain, as `metadata.name` must be.
     static func isSubdomain(_ name: String) -> Bool {
         guard !name.isEmpty, name.utf8.count <= 253 else { return false }
-        return name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
-            guard let first = label.utf8.first, let last = label.utf8.last else { return false }
-            func isAlphanumeric(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) }
-            return isAlphanumeric(first) && isAlphanumeric(last)
-                && label.utf8.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
-        }
+        return name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy(hasLabelForm)
+    }
+
+    /// A DNS-1123 label, as `metadata.namespace` must be.
+    static func isLabel(_ name: String) -> Bool { name.utf8.count <= 63 && hasLabelForm(name[...]) }
+
+    private static func hasLabelForm(_ label: Substring) -> Bool {
+        guard let first = label.utf8.first, let last = label.utf8.last else { return false }
+        func isAlphanumeric(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) }
+        return isAlphanumeric(first) && isAlphanumeric(last)
+            && label.utf8.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
+    }
+
+    /// A name that a DNS query can ask for (RFC 1035 2.3.4): labels of 1…63 bytes, 253 in all.
+    static func isDomain(_ name: String) -> Bool {
+        name.utf8.count <= 253
+            && name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
+                (1...63).contains(label.utf8.count) && label.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F }
+            }
     }
 
     /// An IPv4 or IPv6 prefix. `nil` or what is wrong.
     static func prefixProblem(_ text: String) -> String? {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let length = Int(parts[1]), length >= 0 else {
+        guard parts.count == 2, isNumber(parts[1]), let length = Int(parts[1]) else {
             return "must be an address and a prefix length"
         }
-        if isIPv4(parts[0]) { return length <= 32 ? nil : "has a prefix length above 32" }
-        if isIPv6(parts[0]) { return length <= 128 ? nil : "has a prefix length above 128" }
+        var address = in6_addr()
+        // A C string would end at a NUL byte.
+        if !parts[0].utf8.contains(0) {
+            if inet_pton(AF_INET, String(parts[0]), &address) == 1 {
+                return length <= 32 ? nil : "has a prefix length above 32"
+            }
+            if inet_pton(AF_INET6, String(parts[0]), &address) == 1 {
+                return length <= 128 ? nil : "has a prefix length above 128"
+            }
+        }
         return "is not an IPv4 or IPv6 address"
     }
 
-    private static func isIPv4(_ text: Substring) -> Bool {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4
-            && parts.allSatisfy { UInt8($0) != nil && ($0 == "0" || !$0.hasPrefix("0")) && !$0.hasPrefix("+") }
+    /// Decimal digits without a sign or leading zeros.
+    static func isNumber(_ text: Substring) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) } && (text == "0" || !text.hasPrefix("0"))
     }
 
-    private static func isIPv6(_ text: Substring) -> Bool {
-        let halves = text.components(separatedByDoubleColon: ())
-        guard halves.count <= 2 else { return false }
-        var groups = 0
-        for half in halves where !half.isEmpty {
-            for group in half.split(separator: ":", omittingEmptySubsequences: false) {
-                if group.contains(".") {
-                    guard isIPv4(group) else { return false }
-                    groups += 2
-                    continue
-                }
-                guard (1...4).contains(group.utf8.count), UInt16(group, radix: 16) != nil, !group.hasPrefix("+") else {
-                    return false
-                }
-                groups += 1
-            }
-        }
-        return halves.count == 2 ? groups < 8 : groups == 8
-    }
-}
-
-extension Substring {
-    /// The parts around each `::`.
-    fileprivate func components(separatedByDoubleColon _: Void) -> [Substring] {
-        var parts: [Substring] = []
-        var rest = self
-        while let colon = rest.indices.first(where: { index in
-            rest[index] == ":" && rest.index(after: index) < rest.endIndex && rest[rest.index(after: index)] == ":"
-        }) {
-            parts.append(rest[..<colon])
-            rest = rest[rest.index(colon, offsetBy: 2)...]
-        }
-        return parts + [rest]
+    /// A duration of Go's `time.ParseDuration`, which must not be shorter than the second that it is cut to.
+    static func durationProblem(_ text: String) -> String? {
+        let form = "must be like 2h, 30m or 45s"
+        let units = [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3600)]
+        var rest = text[...]
+        var seconds = 0.0
+        repeat {
+            let number = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+            rest = rest.dropFirst(number.count)
+            guard number.contains(where: \.isNumber), number.count(where: { $0 == "." }) <= 1,
+                let value = Double("0" + number + (number.contains(".") ? "0" : "")),
+                let unit = units.first(where: { rest.hasPrefix($0.0) })
+            else { return form }
+            seconds += value * unit.1
+            rest = rest.dropFirst(unit.0.count)
+        } while !rest.isEmpty
+        // Go's durations are 64-bit numbers of nanoseconds.
+        return seconds < 1 ? "must be at least one second" : seconds > 9.2e9 ? "is longer than 292 years" : nil
     }
 }

@@ -1,6 +1,9 @@
 import PolicyModel
 
-/// A cheap look at the bytes before a parser sees them: what could exhaust memory or stack is refused here.
+/// A cheap look at the bytes before a parser sees them: their number and their encoding.
+///
+/// The parser itself ends at 1 000 levels (libyaml's MAX_NESTING_LEVEL), which fits 2 MiB of stack even unoptimized; the limit of
+/// `LoadingLimits` is checked on the tree. Brackets cannot be counted here: only the parser knows which ones are text.
 struct LexicalScan {
     let file: String
     let limits: LoadingLimits
@@ -10,7 +13,10 @@ struct LexicalScan {
         if bytes.count > limits.fileBytes {
             return at(1, 1, "the file is larger than \(limits.fileBytes) bytes")
         }
-        return encodingProblem(bytes) ?? tabProblem(bytes) ?? nestingProblem(bytes)
+        if let problem = encodingProblem(bytes) { return problem }
+        return TabScan.first(in: bytes).map {
+            at($0.line, $0.column, "not YAML: a tab where only spaces are permitted")
+        }
     }
 
     private func at(_ line: Int, _ column: Int, _ message: String) -> Diagnostic {
@@ -40,102 +46,6 @@ struct LexicalScan {
             else { return at(line, column, "not valid UTF-8") }
             index += length
             column += 1
-        }
-        return nil
-    }
-
-    /// Tabs between tokens of block style, which the API server's parser refuses and ours would take.
-    private func tabProblem(_ bytes: [UInt8]) -> Diagnostic? {
-        guard bytes.contains(UInt8(ascii: "\t")) else { return nil }
-        var line = 1
-        var column = 0
-        var flow = 0
-        var quote: UInt8?
-        var inComment = false
-        var previous = UInt8(ascii: "\n")
-        for byte in bytes {
-            column += 1
-            switch byte {
-            case UInt8(ascii: "\n"):
-                line += 1
-                column = 0
-                inComment = false
-            case _ where inComment: break
-            case _ where quote != nil:
-                if byte == quote && previous != UInt8(ascii: "\\") { quote = nil }
-            case UInt8(ascii: "\""), UInt8(ascii: "'"):
-                if [
-                    UInt8(ascii: " "), UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: ","), UInt8(ascii: ":"),
-                    UInt8(ascii: "\n"), UInt8(ascii: "\t"),
-                ].contains(previous) {
-                    quote = byte
-                }
-            case UInt8(ascii: "#") where [UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\n")].contains(previous):
-                inComment = true
-            case UInt8(ascii: "["), UInt8(ascii: "{"): flow += 1
-            case UInt8(ascii: "]"), UInt8(ascii: "}"): flow = max(0, flow - 1)
-            case UInt8(ascii: "\t") where flow == 0:
-                return at(line, column, "not YAML: a tab where only spaces are permitted")
-            default: break
-            }
-            previous = byte
-        }
-        return nil
-    }
-
-    /// Bounds the nesting that brackets and indentation can make; the parser recurses that deep.
-    private func nestingProblem(_ bytes: [UInt8]) -> Diagnostic? {
-        var line = 1
-        for text in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
-            var flow = 0
-            var dashes = 0
-            var seenContent = false
-            for (offset, byte) in text.enumerated() {
-                switch byte {
-                case UInt8(ascii: "["), UInt8(ascii: "{"): flow += 1
-                case UInt8(ascii: "-") where !seenContent: dashes += 1
-                case UInt8(ascii: " "): break
-                case UInt8(ascii: "?") where !seenContent: dashes += 1
-                default: seenContent = true
-                }
-                if flow > 4 * limits.depth || dashes > limits.depth {
-                    return at(line, offset + 1, "nested more than \(limits.depth) levels deep")
-                }
-            }
-            line += 1
-        }
-        return openBrackets(bytes)
-    }
-
-    /// Brackets over several lines, as in JSON.
-    private func openBrackets(_ bytes: [UInt8]) -> Diagnostic? {
-        var depth = 0
-        var quote: UInt8?
-        var line = 1
-        var isEscaped = false
-        for byte in bytes {
-            if byte == UInt8(ascii: "\n") {
-                line += 1
-                if quote == UInt8(ascii: "'") { quote = nil }
-            }
-            if let open = quote {
-                if isEscaped {
-                    isEscaped = false
-                } else if byte == UInt8(ascii: "\\"), open == UInt8(ascii: "\"") {
-                    isEscaped = true
-                } else if byte == open {
-                    quote = nil
-                }
-                continue
-            }
-            switch byte {
-            case UInt8(ascii: "\""): quote = byte
-            case UInt8(ascii: "["), UInt8(ascii: "{"): depth += 1
-            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth = max(0, depth - 1)
-            default: break
-            }
-            // Text in plain scalars may hold brackets too, so this bound is wide; the exact one is on the tree.
-            if depth > 8 * limits.depth { return at(line, 1, "nested more than \(limits.depth) levels deep") }
         }
         return nil
     }

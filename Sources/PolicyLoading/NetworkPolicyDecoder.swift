@@ -31,6 +31,7 @@ struct NetworkPolicyDecoder {
     /// The definition's rules over several fields.
     func checkSelectors(_ spec: FieldReader, _ policy: Policy) {
         guard let selector = spec.value("selector"), case .mapping(let pairs) = selector.content, !pairs.isEmpty else {
+            if policy.selector == Selector() { sink.warning(spec.position, "the policy selects nothing") }
             return
         }
         if spec.value("nodeSelector") != nil {
@@ -63,13 +64,14 @@ struct NetworkPolicyDecoder {
         guard let reader = FieldReader(item.tree, path: item.path, sink: sink) else { return nil }
         reader.finish(["port", "endPort", "protocol"])
         guard let port = reader.string("port", required: true) else { return nil }
-        let first = Int(port)
-        if let first {
-            guard (1...65535).contains(first) else {
+        var first: Int?
+        if port.utf8.allSatisfy({ (0x30...0x39).contains($0) }), !port.isEmpty {
+            guard FieldRules.isNumber(port[...]), let number = Int(port), (1...65535).contains(number) else {
                 sink.error(
-                    reader.position(of: "port"), "\(reader.name(of: "port")) must be between 1 and 65535, not \(first)")
+                    reader.position(of: "port"), "\(reader.name(of: "port")) must be between 1 and 65535, not \(port)")
                 return nil
             }
+            first = number
         } else if port.isEmpty
             || !port.utf8.allSatisfy({ (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D })
         {
@@ -105,22 +107,9 @@ struct NetworkPolicyDecoder {
 
     private func duration(_ reader: FieldReader) -> String {
         guard let text = reader.string("duration") else { return "" }
-        var rest = text[...]
-        var parts = 0
-        while !rest.isEmpty {
-            let number = rest.prefix { $0.isNumber && $0.isASCII || $0 == "." }
-            rest = rest.dropFirst(number.count)
-            guard !number.isEmpty, let unit = ["ms", "h", "m", "s"].first(where: rest.hasPrefix) else {
-                parts = 0
-                break
-            }
-            rest = rest.dropFirst(unit.count)
-            parts += 1
-        }
-        guard parts > 0 else {
+        if let problem = FieldRules.durationProblem(text) {
             sink.error(
-                reader.position(of: "duration"),
-                "\(reader.name(of: "duration")) must be like 2h, 30m or 45s, not '\(text)'")
+                reader.position(of: "duration"), "\(reader.name(of: "duration")) \(problem), not '\(text)'")
             return ""
         }
         return text

@@ -14,10 +14,8 @@ struct PolicyDecoder {
         }
         guard let kindName = top.string("kind", required: true) else { return nil }
         guard let kind = PolicyKind(rawValue: kindName) else {
-            let near = Spelling.nearest(kindName, in: PolicyKind.allCases.map(\.rawValue)).map {
-                " (did you mean '\($0)'?)"
-            }
-            sink.error(top.position(of: "kind"), "kind '\(kindName)' is not known\(near ?? "")")
+            let hint = Spelling.hint(kindName, in: PolicyKind.allCases.map(\.rawValue))
+            sink.error(top.position(of: "kind"), "kind '\(kindName)' is not known\(hint)")
             return nil
         }
         let (name, namespace) = metadata(top, kind)
@@ -31,6 +29,7 @@ struct PolicyDecoder {
         let count =
             policy.process.count + policy.file.count + policy.protocols.count + policy.dns.count
             + policy.capabilities.count + policy.syscalls.count + policy.ingress.count + policy.egress.count
+            + policy.devices.count + policy.presets.count
         if count > limits.rules {
             sink.error(tree.position, "the policy has \(count) rules, more than \(limits.rules)")
         }
@@ -49,8 +48,8 @@ struct PolicyDecoder {
             "deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "ownerReferences", "managedFields",
             "generateName", "selfLink",
         ])
-        let name = metadata.string("name", required: true) ?? ""
-        if !name.isEmpty && !FieldRules.isSubdomain(name) {
+        let name = metadata.string("name", required: true)
+        if let name, !FieldRules.isSubdomain(name) {
             sink.error(
                 metadata.position(of: "name"),
                 "metadata.name '\(name)' must consist of lower-case letters, digits, '-' and '.'")
@@ -60,9 +59,14 @@ struct PolicyDecoder {
             sink.warning(
                 metadata.position(of: "namespace"),
                 "metadata.namespace has no effect: \(kind.rawValue) is cluster-scoped")
-            return (name, nil)
+            return (name ?? "", nil)
         }
-        return (name, namespace)
+        if let namespace, !namespace.isEmpty, !FieldRules.isLabel(namespace) {
+            sink.error(
+                metadata.position(of: "namespace"),
+                "metadata.namespace '\(namespace)' must consist of at most 63 lower-case letters, digits and '-'")
+        }
+        return (name ?? "", namespace == "" ? nil : namespace)
     }
 
     // MARK: - Spec
@@ -125,10 +129,10 @@ enum ActionDecoder {
         if let action = RuleAction.allCases.first(where: { $0.name == text }) { return action }
         // The daemon takes the lower-case words too, at spec level.
         if lowerCase, let action = RuleAction.allCases.first(where: { $0.name.lowercased() == text }) { return action }
-        let near = Spelling.nearest(text, in: RuleAction.allCases.map(\.name)).map { " (did you mean '\($0)'?)" } ?? ""
         reader.sink.error(
             reader.position(of: "action"),
-            "\(reader.name(of: "action")) must be Allow, Audit or Block, not '\(text)'\(near)")
+            "\(reader.name(of: "action")) must be Allow, Audit or Block, not '\(text)'"
+                + Spelling.hint(text, in: RuleAction.allCases.map(\.name)))
         return nil
     }
 

@@ -19,6 +19,10 @@ struct RuleDecoder {
                 subject: subject, attributes: ActionDecoder.attributes(of: item, inherited: inherited),
                 position: item.position)
             rule.allowedArguments = item.strings("allowedArgs", limit: 20)
+            if rule.allowedArguments.contains(where: { $0.utf8.contains(0) }) {
+                sink.error(
+                    item.position(of: "allowedArgs"), "\(item.name(of: "allowedArgs")) must not contain a NUL byte")
+            }
             rule.ownerOnly = item.boolean("ownerOnly") ?? false
             rule.terminal = item.boolean("pts")
             rule.sources = sources(item)
@@ -92,11 +96,15 @@ struct RuleDecoder {
             let from = sources(item)
             let terminal = item.boolean("pts")
             for word in commaList(item, "protocol") {
-                guard let name = ProtocolName(rawValue: word.lowercased()) else {
-                    let words = ProtocolName.allCases.map(\.rawValue)
-                    let near = Spelling.nearest(word, in: words).map { " (did you mean '\($0)'?)" } ?? ""
+                // In one case or the other, not in both.
+                guard
+                    let name = ProtocolName.allCases.first(where: {
+                        [$0.rawValue, $0.rawValue.uppercased()].contains(word)
+                    })
+                else {
                     sink.error(
-                        item.position(of: "protocol"), "\(item.name(of: "protocol")) '\(word)' is not known\(near)")
+                        item.position(of: "protocol"),
+                        unknown(item, "protocol", word, ProtocolName.allCases.map(\.rawValue)))
                     continue
                 }
                 var rule = ProtocolRule(name: name, attributes: attributes, position: item.position)
@@ -110,7 +118,7 @@ struct RuleDecoder {
             let from = sources(item)
             for word in commaList(item, "domain") {
                 let domain = word.trimming(".")
-                guard !domain.isEmpty, domain.utf8.count <= 253 else {
+                guard FieldRules.isDomain(domain) else {
                     sink.error(item.position(of: "domain"), "\(item.name(of: "domain")) is not a domain name")
                     continue
                 }
@@ -134,10 +142,8 @@ struct RuleDecoder {
             for word in commaList(item, "capability") {
                 let name = word.hasPrefix("cap_") ? String(word.dropFirst(4)) : word
                 guard let number = KnownNames.capabilities.firstIndex(of: name) else {
-                    let near =
-                        Spelling.nearest(name, in: KnownNames.capabilities).map { " (did you mean '\($0)'?)" } ?? ""
                     sink.error(
-                        item.position(of: "capability"), "\(item.name(of: "capability")) '\(word)' is not known\(near)")
+                        item.position(of: "capability"), unknown(item, "capability", word, KnownNames.capabilities))
                     continue
                 }
                 var rule = CapabilityRule(
@@ -158,9 +164,7 @@ struct RuleDecoder {
             let names = item.strings("syscall")
             if names.isEmpty { sink.error(item.position, "\(item.name(of: "syscall")) is required") }
             for name in names where !KnownNames.systemCalls.contains(name) {
-                let near =
-                    Spelling.nearest(name, in: KnownNames.systemCalls.sorted()).map { " (did you mean '\($0)'?)" } ?? ""
-                sink.error(item.position(of: "syscall"), "\(item.name(of: "syscall")) '\(name)' is not known\(near)")
+                sink.error(item.position(of: "syscall"), unknown(item, "syscall", name, KnownNames.systemCalls))
             }
             var attributes = ActionDecoder.attributes(of: item, inherited: inherited)
             attributes.action = .audit
@@ -186,11 +190,8 @@ struct RuleDecoder {
             reader.finish(["name", "action"])
             guard let word = reader.string("name", required: true) else { return nil }
             guard let name = PresetName(rawValue: word) else {
-                let near = Spelling.nearest(word, in: PresetName.allCases.map(\.rawValue)).map {
-                    " (did you mean '\($0)'?)"
-                }
                 sink.error(
-                    reader.position(of: "name"), "\(reader.name(of: "name")) '\(word)' is not known\(near ?? "")")
+                    reader.position(of: "name"), unknown(reader, "name", word, PresetName.allCases.map(\.rawValue)))
                 return nil
             }
             var attributes = inherited
@@ -218,7 +219,7 @@ struct RuleDecoder {
                 position: item.position)
             rule.subClass = item.integer("subClass", in: 0...255)
             rule.protocolNumber = item.integer("protocol", in: 0...255)
-            rule.level = item.integer("level", in: 1...32)
+            rule.level = item.integer("level", in: 1...Int(Int32.max))
             rules.append(rule)
         }
         return rules
@@ -228,9 +229,13 @@ struct RuleDecoder {
     private static func usbClass(_ word: String) -> Int?? {
         if word.uppercased() == "ALL" { return .some(nil) }
         if let number = KnownNames.usbClasses[word.uppercased()] { return number }
-        let number = word.hasPrefix("0x") ? Int(word.dropFirst(2), radix: 16) : Int(word)
-        guard let number, (0...255).contains(number) else { return nil }
-        return .some(number)
+        let isHex = word.hasPrefix("0x")
+        let digits = isHex ? word.dropFirst(2) : word[...]
+        // No sign, and no zero in front of a decimal: YAML 1.1 reads 010 as 8.
+        guard digits.utf8.allSatisfy({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") }),
+            isHex || digits == "0" || !digits.hasPrefix("0"), let number = UInt8(digits, radix: isHex ? 16 : 10)
+        else { return nil }
+        return .some(Int(number))
     }
 
     // MARK: - Parts
@@ -257,8 +262,8 @@ struct RuleDecoder {
 
     private func programSubject(_ item: FieldReader) -> PathSubject? {
         let name = item.string("execname")
-        if let name, name.isEmpty || name.contains("/") {
-            sink.error(item.position(of: "execname"), "\(item.name(of: "execname")) must be a file name without '/'")
+        if let name, let problem = FieldRules.nameProblem(name) {
+            sink.error(item.position(of: "execname"), "\(item.name(of: "execname")) \(problem)")
             return nil
         }
         if item.value("path") != nil {
@@ -294,7 +299,7 @@ struct RuleDecoder {
         item.items("fromSource").compactMap { source in
             guard let reader = FieldReader(source.tree, path: source.path, sink: sink) else { return nil }
             reader.finish(["path"])
-            // An item without a path is skipped, as upstream does.
+            warnIfEmpty(reader, ["path"])
             return path(reader, "path", required: false)
         }
     }
@@ -303,13 +308,33 @@ struct RuleDecoder {
         item.items("fromSource").compactMap { source in
             guard let reader = FieldReader(source.tree, path: source.path, sink: sink) else { return nil }
             reader.finish(["path", "dir", "recursive"])
-            if let dir = reader.string("dir") {
-                let directory = dir.hasSuffix("/") ? dir : dir + "/"
-                return SyscallRule.Source(
-                    path: FieldRules.normalized(directory), recursive: reader.boolean("recursive") ?? false)
+            warnIfEmpty(reader, ["path", "dir"])
+            let recursive = reader.boolean("recursive") ?? false
+            guard let dir = reader.string("dir") else {
+                return path(reader, "path", required: false).map { SyscallRule.Source(path: $0) }
             }
-            return path(reader, "path", required: false).map { SyscallRule.Source(path: $0) }
+            if reader.value("path") != nil {
+                sink.error(reader.position(of: "path"), "\(reader.path) must have a path or a dir, not both")
+            }
+            // The definition has no pattern for it; a slash at the end may be missing.
+            let directory = dir.hasSuffix("/") || dir.isEmpty ? dir : dir + "/"
+            if let problem = FieldRules.directoryProblem(directory) {
+                sink.error(reader.position(of: "dir"), "\(reader.name(of: "dir")) '\(dir)' \(problem)")
+                return nil
+            }
+            return SyscallRule.Source(path: FieldRules.normalized(directory), recursive: recursive)
         }
+    }
+
+    /// An item that names no source is skipped, as upstream does: without others the rule holds for all.
+    private func warnIfEmpty(_ reader: FieldReader, _ fields: [String]) {
+        if fields.allSatisfy({ reader.value($0) == nil }) {
+            sink.warning(reader.position, "\(reader.path) has no effect: it has no \(fields.joined(separator: " or "))")
+        }
+    }
+
+    private func unknown(_ item: FieldReader, _ key: String, _ word: String, _ known: some Sequence<String>) -> String {
+        "\(item.name(of: key)) '\(word)' is not known\(Spelling.hint(word, in: known))"
     }
 
     /// A field's value split at commas, spaces removed.

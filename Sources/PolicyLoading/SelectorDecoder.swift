@@ -11,7 +11,9 @@ struct SelectorDecoder {
                 if spec.value("nodeSelector") == nil { sink.error(spec.position, "spec.nodeSelector is required") }
                 return Selector()
             }
-            return selector(reader, ["matchLabels", "matchExpressions"], keys: nil)
+            let result = selector(reader, ["matchLabels", "matchExpressions"], keys: nil)
+            if result == Selector() { sink.warning(reader.position, "spec.nodeSelector selects no node: it is empty") }
+            return result
         case .container:
             return spec.reader("selector").map { selector($0, ["matchLabels", "matchExpressions"], keys: ["label"]) }
                 ?? Selector()
@@ -19,9 +21,12 @@ struct SelectorDecoder {
             return spec.reader("selector").map { selector($0, ["matchExpressions"], keys: ["namespace", "label"]) }
                 ?? Selector()
         case .network:
-            if let reader = spec.reader("nodeSelector") { return selector(reader, ["matchLabels"], keys: nil) }
-            return spec.reader("selector").map { selector($0, ["matchLabels", "matchExpressions"], keys: ["label"]) }
-                ?? Selector()
+            let node = spec.reader("nodeSelector").map { selector($0, ["matchLabels"], keys: nil) }
+            let pod = spec.reader("selector").map {
+                selector($0, ["matchLabels", "matchExpressions"], keys: ["label"])
+            }
+            // Both at once is an error, unless the second is empty.
+            return node ?? pod ?? Selector()
         }
     }
 
@@ -34,16 +39,10 @@ struct SelectorDecoder {
                 return result
             }
             for pair in pairs {
-                guard case .scalar(let value, let isQuoted) = pair.value.content else {
-                    sink.error(
-                        pair.value.position, "the label '\(pair.key)' must be a string, not \(pair.value.kindName)")
+                guard let value = pair.value.isNull ? "" : reader.text(of: pair.value, "the label '\(pair.key)'") else {
                     continue
                 }
-                if !isQuoted && (Int(value) != nil || value == "true" || value == "false") {
-                    sink.error(pair.value.position, "the label '\(pair.key)' must be a string: quote \(value)")
-                    continue
-                }
-                result.labels.append(Selector.Label(key: pair.key, value: pair.value.isNull ? "" : value))
+                result.labels.append(Selector.Label(key: pair.key, value: value))
             }
             result.labels.sort { $0.key < $1.key }
         }

@@ -16,7 +16,8 @@ struct EngineScript {
 
     init(
         _ rules: [String], postures: Postures = Postures(file: .block, network: .block, capabilities: .block),
-        aliases: [PathAlias] = [], limits: CompilerLimits = CompilerLimits()
+        aliases: [PathAlias] = [], limits: CompilerLimits = CompilerLimits(),
+        seed: UInt64 = .random(in: .min ... .max)
     ) throws {
         var policies = [Policy(kind: .host, name: "p1", position: Self.position(0))]
         for (index, text) in rules.enumerated() {
@@ -26,7 +27,7 @@ struct EngineScript {
                 try Self.add(text, Self.position(index + 1), &policies[policies.count - 1])
             }
         }
-        compiled = try SnapshotCompiler(limits: limits).compile(
+        compiled = try SnapshotCompiler(limits: limits, seed: seed).compile(
             policies: policies, postures: postures, aliases: aliases, generation: 9)
     }
 

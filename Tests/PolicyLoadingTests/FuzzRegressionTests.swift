@@ -33,7 +33,12 @@ struct FuzzRegressionTests {
         for failed in cases {
             let result = PolicyDocumentLoader().load(bytes: failed.bytes, file: failed.name)
             #expect(!result.isValid && result.policies.isEmpty, "\(failed.name)")
-            #expect(result.diagnostics.allSatisfy { $0.position.line >= 1 && $0.position.column >= 1 })
+        }
+    }
+
+    @Test func everySavedInputKeepsTheLoadersPromises() throws {
+        for input in try Self.inputs("Corpus") + Self.inputs("FailCases") {
+            #expect(LoadingExercise.violation(input.bytes) == nil, "\(input.name)")
         }
     }
 
@@ -64,13 +69,8 @@ struct FuzzRegressionTests {
                 }
                 if bytes.isEmpty { bytes = [0x20] }
             }
-            let result = PolicyDocumentLoader().load(bytes: bytes, file: "mutated")
-            if result.isValid {
-                #expect(!result.policies.isEmpty)
-            } else {
-                refused += 1
-                #expect(result.policies.isEmpty && !result.diagnostics.isEmpty)
-            }
+            #expect(LoadingExercise.violation(bytes) == nil)
+            if !PolicyDocumentLoader().load(bytes: bytes, file: "mutated").isValid { refused += 1 }
         }
         #expect(refused > 1000)
     }

@@ -1,0 +1,1 @@
+../../../Tests/PolicyLoadingTests/LoadingExercise.swift

@@ -1,0 +1,1 @@
+../../../Tests/PolicyEngineTests/SnapshotExercise.swift
