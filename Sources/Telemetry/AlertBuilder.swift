@@ -32,8 +32,12 @@ public struct AlertBuilder: Sendable {
         switch event.kind {
         case .verdict:
             let isEnforcing = event.effect == .block || rule.origin != .rule
-            if isEnforcing {
-                (alert.data, alert.eventData) = event.category == .process ? Self.bprmCheck : Self.fileOpen
+            if event.category == .network {
+                fillSocket(&alert, event, isEnforcing: isEnforcing)
+            } else if isEnforcing, event.category != .syscall {
+                (alert.data, alert.eventData) =
+                    event.category == .process
+                    ? Self.bprmCheck : Self.withEventData("lsm=" + SystemCallText.hook(of: event.syscallNumber))
             } else {
                 (alert.data, alert.eventData) = Self.systemCallData(event)
             }
@@ -123,14 +127,29 @@ public struct AlertBuilder: Sendable {
             alert.source = alert.parentProcessName
             alert.resource = commandLine(event.resource, event.arguments, &alert.isTruncated)
         } else {
-            alert.operation = "File"
+            alert.operation =
+                switch event.category {
+                case .network: "Network"
+                case .syscall: "Syscall"
+                case .file, .process: "File"
+                }
             alert.processName = capped(event.executable, limits.path, &alert.isTruncated)
             alert.source = commandLine(event.executable, event.arguments, &alert.isTruncated)
-            alert.resource = capped(event.resource, limits.path, &alert.isTruncated)
+            alert.resource =
+                event.category == .network ? [] : capped(event.resource, limits.path, &alert.isTruncated)
         }
         alert.resourceAlias = capped(event.aliasPath, limits.path, &alert.isTruncated)
         alert.isPathUntrusted = event.isPathUntrusted
         alert.isMatchedByObject = event.isMatchedByObject
+    }
+
+    private func fillSocket(_ alert: inout Alert, _ event: EnforcementEvent, isEnforcing: Bool) {
+        guard let socket = SocketText.Registers(event.resource) else { return }
+        let resource = isEnforcing ? SocketText.denied(socket) : SocketText.seen(socket)
+        alert.resource = Array(resource.utf8)
+        alert.data = isEnforcing ? "lsm=SOCKET_CREATE \(resource)" : "syscall=SYS_SOCKET"
+        // The resource's words count too, and win.
+        alert.eventData = EventDatum.parse(isEnforcing ? alert.data : alert.data + " " + resource)
     }
 
     /// `Audit (…)` marks what the policy would have done, had enforcement been possible.
@@ -145,7 +164,7 @@ public struct AlertBuilder: Sendable {
 
     private static func systemCallData(_ event: EnforcementEvent) -> (String, [EventDatum]) {
         guard let name = SystemCallText.name(of: event.syscallNumber) else {
-            return event.category == .process ? bprmCheck : fileOpen
+            return event.category == .process ? bprmCheck : event.category == .syscall ? ("", []) : fileOpen
         }
         var data = "syscall=" + name
         switch name {

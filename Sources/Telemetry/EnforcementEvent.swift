@@ -15,7 +15,7 @@ public struct EnforcementEvent: Sendable, Hashable {
 
     /// Which rules decided.
     public enum Category: UInt8, Sendable, Hashable, CaseIterable {
-        case process, file
+        case process, file, network, syscall
     }
 
     /// What happened to the operation.
@@ -80,7 +80,8 @@ public struct EnforcementEvent: Sendable, Hashable {
     public var openFlags: UInt32?
     /// First argument of an `…at` call, or the number of the stale descriptor; `nil` when not known.
     public var descriptor: Int32?
-    /// The object: the opened file, the executed file, a notice's subject.
+    /// The object: the opened file, the executed file, a notice's subject. Of a socket: domain, type and protocol, each a
+    /// little-endian 32-bit number.
     public var resource: [UInt8] = []
     /// Another name of the same object, the one the rule speaks of; empty when there is none.
     public var aliasPath: [UInt8] = []

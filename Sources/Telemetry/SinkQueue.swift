@@ -1,4 +1,4 @@
-import Glibc
+import LinuxKernel
 import Synchronization
 
 /// A bounded queue before one sink, so that a slow sink costs its own lines and nobody else's time.
@@ -14,7 +14,7 @@ public final class SinkQueue: Sendable {
         var overflowed: UInt64 = 0
         var abandoned: UInt64 = 0
         var isStopping = false
-        var thread: pthread_t?
+        var thread: KernelThread?
 
         var count: Int { lines.count - head }
     }
@@ -83,19 +83,7 @@ public final class SinkQueue: Sendable {
     @discardableResult public func start() -> Bool {
         state.withLock { state in
             guard state.thread == nil, !state.isStopping else { return false }
-            var thread = pthread_t()
-            let box = Unmanaged.passRetained(self)
-            let status = pthread_create(
-                &thread, nil,
-                { argument in
-                    guard let argument else { return nil }
-                    Unmanaged<SinkQueue>.fromOpaque(argument).takeRetainedValue().run()
-                    return nil
-                }, box.toOpaque())
-            guard status == 0 else {
-                box.release()
-                return false
-            }
+            guard let thread = try? KernelThread.start(name: "sink-" + name, { [self] in run() }) else { return false }
             state.thread = thread
             return true
         }
@@ -104,13 +92,13 @@ public final class SinkQueue: Sendable {
     /// Takes no more lines, gives those that wait to the sink (on the thread if there is one), and returns when that is
     /// done. A sink that fails costs its patience once; the lines behind it are abandoned and counted.
     public func stop() {
-        let thread = state.withLock { state -> pthread_t? in
+        let thread = state.withLock { state -> KernelThread? in
             state.isStopping = true
             defer { state.thread = nil }
             return state.thread
         }
         wake.signal()
-        if let thread { pthread_join(thread, nil) }
+        thread?.join()
         let lostBefore = sink.counters.lost
         while let line = takeOldest() {
             sink.write(line)

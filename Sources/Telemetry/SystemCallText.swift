@@ -29,6 +29,45 @@ enum SystemCallText {
         #endif
     }
 
+    /// The LSM hook in which KubeArmor's enforcer denies a call that reads or changes names or metadata; `FILE_OPEN` for all others.
+    /// It has none for owners, extended attributes and times: they get names of the same kind.
+    static func hook(of number: Int32) -> String {
+        #if arch(x86_64)
+            switch number {
+            case 87, 263: "FILE_UNLINK"
+            case 84: "FILE_RMDIR"
+            case 82, 264, 316: "FILE_RENAME"
+            case 86, 265: "FILE_LINK"
+            case 88, 266: "FILE_SYMLINK"
+            case 83, 258: "FILE_MKDIR"
+            case 133, 259: "FILE_MKNOD"
+            case 76: "FILE_TRUNCATE"
+            case 90, 91, 268, 452: "FILE_CHMOD"
+            case 92, 93, 94, 260: "FILE_CHOWN"
+            case 188, 189, 190, 197, 198, 199, 463, 466: "FILE_SETXATTR"
+            case 132, 235, 261, 280: "FILE_UTIME"
+            case 0, 17, 19, 40, 275, 295, 327: "FILE_PERMISSION"
+            default: "FILE_OPEN"
+            }
+        #else
+            switch number {
+            case 35: "FILE_UNLINK"
+            case 38, 276: "FILE_RENAME"
+            case 37: "FILE_LINK"
+            case 36: "FILE_SYMLINK"
+            case 34: "FILE_MKDIR"
+            case 33: "FILE_MKNOD"
+            case 45: "FILE_TRUNCATE"
+            case 52, 53, 452: "FILE_CHMOD"
+            case 54, 55: "FILE_CHOWN"
+            case 5, 6, 7, 14, 15, 16, 463, 466: "FILE_SETXATTR"
+            case 88: "FILE_UTIME"
+            case 63, 65, 67, 69, 71, 76, 286: "FILE_PERMISSION"
+            default: "FILE_OPEN"
+            }
+        #endif
+    }
+
     /// `O_RDONLY|O_CLOEXEC`: the access mode, then the other known flags from the lowest bit up, then what is left in
     /// hexadecimal.
     ///
