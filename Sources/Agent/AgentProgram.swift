@@ -45,6 +45,8 @@ public enum AgentProgram {
             return 2
         }
         do {
+            // Executed by /proc/self/exe, of which ps(1) would show the last part.
+            KernelThread.setCurrentName("portcullis-\(role.rawValue.prefix(4))")
             try ProcFS.prepare()
             // Signals of a terminal are for the guardian, which ends its roles in order.
             try SignalDescriptor.block([SIGINT, SIGTERM, SIGHUP])

@@ -43,6 +43,8 @@ public struct AgentSettings: Sendable, Equatable {
     public var killStaleDescriptors = false
     /// Allowed objects may be cached in the kernel.
     public var cachesAllows = true
+    /// Reads of what file rules name are decided by who reads, whoever opened the descriptor.
+    public var accessReview = false
     /// KubeArmor's alert throttling.
     public var alertThrottling = true
     /// Alerts a second before throttling begins.
@@ -69,6 +71,7 @@ public struct AgentSettings: Sendable, Equatable {
             "networkPosture=\(postures.network.rawValue)", "capabilitiesPosture=\(postures.capabilities.rawValue)",
             "failures=\(failures.allowing)", "deadlineMilliseconds=\(deadlineMilliseconds)",
             "killStaleDescriptors=\(killStaleDescriptors)", "cachesAllows=\(cachesAllows)",
+            "accessReview=\(accessReview)",
             "alertThrottling=\(alertThrottling)", "maxAlertPerSec=\(maxAlertPerSec)", "throttleSec=\(throttleSec)",
         ]
         return lines.flatMap { Array($0.utf8) + [Self.separator] }
@@ -111,6 +114,7 @@ public struct AgentSettings: Sendable, Equatable {
         case "deadlineMilliseconds": return store(Int(value), \.deadlineMilliseconds)
         case "killStaleDescriptors": return store(Bool(value), \.killStaleDescriptors)
         case "cachesAllows": return store(Bool(value), \.cachesAllows)
+        case "accessReview": return store(Bool(value), \.accessReview)
         case "alertThrottling": return store(Bool(value), \.alertThrottling)
         case "maxAlertPerSec": return store(Int(value), \.maxAlertPerSec)
         case "throttleSec": return store(Int(value), \.throttleSec)

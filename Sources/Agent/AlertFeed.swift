@@ -89,11 +89,21 @@ final class AlertFeed {
             presetName: rule.isPreset?.rawValue)
     }
 
+    private static func category(_ category: EventHeader.Category) -> EnforcementEvent.Category {
+        switch category {
+        case .process: .process
+        case .file: .file
+        case .protocol, .dns: .network
+        case .capability, .syscall: .syscall
+        }
+    }
+
     private static func event(_ record: EventRecord) -> EnforcementEvent {
         var event = EnforcementEvent()
         let header = record.header
         event.kind = header.kind == .staleDescriptor ? .staleDescriptor : .verdict
-        event.category = header.category == .process ? .process : .file
+        event.category = category(header.category)
+        event.enforcer = header.mechanism == .seccomp ? "seccomp" : "fanotify"
         event.effect = header.effect == .block ? .block : .audit
         event.isPathUntrusted = header.flags.contains(.pathUntrusted)
         event.isMatchedByObject = header.flags.contains(.matchedByObject)

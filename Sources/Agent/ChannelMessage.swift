@@ -8,7 +8,11 @@ struct ChannelMessage: Equatable {
         case resolve = 1
         /// Sealed memory: a snapshot to put in force.
         case snapshot
+        /// A child waits to be supervised; text = `TreeKeeper.Candidate`.
+        case supervise
         // Worker → front
+        /// Answer to `supervise`; text says why not.
+        case supervised
         /// A worker has started and has no snapshot of this front's.
         case hello
         /// Sealed memory: literal and canonical path, NUL-terminated, in turn.
@@ -30,11 +34,19 @@ struct ChannelMessage: Equatable {
         case holdGroup
         /// The group before the newest is empty and may be closed.
         case dropGroup
+        /// The listener of the tree `number`, to be held.
+        case holdListener
+        /// The tree `number` has ended.
+        case dropListener
         /// Verdict on an adopted event: number = event descriptor, text[0] = 1 allow, 0 deny.
         case adoptedVerdict
         // Guardian → worker
         /// The group is held.
         case groupHeld
+        /// The listener is held.
+        case listenerHeld
+        /// The listener of the tree `number`, which a worker before had.
+        case listener
         /// An event that arrived while there was no worker; number = event descriptor in the guardian, text = mask and thread.
         case adopt
         /// No more adopted events; the queue is the worker's.

@@ -109,6 +109,7 @@ enum ConfigurationFile {
                 throw ConfigurationError(text: "\(place): staleFd must be alert or kill, not '\(action)'")
             }
             settings.killStaleDescriptors = action == "kill"
+        case "accessReview": settings.accessReview = try boolean()
         case "cacheAllows": settings.cachesAllows = try boolean()
         case "alertThrottling": settings.alertThrottling = try boolean()
         case "maxAlertPerSec": settings.maxAlertPerSec = try integer(1...1_000_000)

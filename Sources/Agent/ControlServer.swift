@@ -12,6 +12,8 @@ final class ControlServer {
     final class Client {
         let socket: Int32
         let user: UInt32
+        /// Process id when it connected.
+        let process: Int32
         fileprivate var framer = LineFramer()
         fileprivate var output: [UInt8] = []
         /// Filters of a client that asked for alerts.
@@ -19,9 +21,10 @@ final class ControlServer {
         fileprivate var lost: UInt64 = 0
         fileprivate var isFinished = false
 
-        fileprivate init(socket: Int32, user: UInt32) {
+        fileprivate init(socket: Int32, peer: UnixSocket.Peer) {
             self.socket = socket
-            self.user = user
+            user = peer.uid
+            process = peer.pid
         }
     }
 
@@ -93,7 +96,7 @@ final class ControlServer {
     private func accept() {
         guard let socket = try? UnixSocket.accept(listener, nonblocking: true) else { return }
         guard let peer = try? UnixSocket.peer(of: socket.raw) else { return }
-        let client = Client(socket: socket.release(), user: peer.uid)
+        let client = Client(socket: socket.release(), peer: peer)
         clients.append(client)
         if !permittedUsers.contains(peer.uid) {
             send(.notPermitted(message: "user \(peer.uid) may not ask this agent"), to: client)

@@ -80,6 +80,9 @@ struct DaemonCommand: ParsableCommand {
     @Flag(help: "Ask about every open anew: no ignore marks.")
     var noCache = false
 
+    @Flag(help: "Decide reads of what file rules name, too: a descriptor that somebody else opened is no way around.")
+    var accessReview = false
+
     /// The settings: defaults, then the configuration file, then the command line.
     func settings() throws -> AgentSettings {
         var result = AgentSettings()
@@ -118,6 +121,7 @@ struct DaemonCommand: ParsableCommand {
         }
         if noThrottle { result.alertThrottling = false }
         if noCache { result.cachesAllows = false }
+        if accessReview { result.accessReview = true }
         return result
     }
 

@@ -30,6 +30,9 @@ final class Front {
     /// here, so nothing is put in force until the file is mended.
     private var lacksFiles = false
     private var gapLog = GapLog()
+    /// Clients whose child waits to be supervised, by the number of the question to the worker.
+    private var launches: [UInt64: (client: ControlServer.Client, candidate: TreeKeeper.Candidate)] = [:]
+    private var launchCount: UInt64 = 0
     /// A start that failed: the exit code.
     private var exitCode: Int32?
 
@@ -203,7 +206,11 @@ final class Front {
             let contents = descriptor.flatMap(SealedRegion.contents)
             if let descriptor { RawDescriptor.close(descriptor) }
             if message.kind == .hello {
+                // What its predecessor was asked is asked again.
+                for (number, launch) in launches { ask(launch.candidate, number) }
                 pipeline.workerStarted(generation: message.number)
+            } else if message.kind == .supervised {
+                launched(message)
             } else {
                 pipeline.receive(message, contents: contents)
             }
@@ -229,7 +236,15 @@ final class Front {
         case .delete(let kind, let namespace, let name): delete(kind, namespace, name, client)
         case .policies: server.send(.policies(summaries()), to: client)
         case .status: server.send(.status(report.status), to: client)
+        case .rules(let start):
+            server.send(
+                .rules(report.rules(from: start), generation: board.value(.generation)), to: client)
         case .logs(let filters): client.filters = filters
+        case .filters:
+            server.send(
+                pipeline.active.map { .filters($0.filters) } ?? .failed(messages: ["no policies are in force yet"]),
+                to: client)
+        case .supervise(let process, let listener): supervise(process, listener, client)
         case .unlock:
             guard client.user == 0 else {
                 server.send(.notPermitted(message: "only root may end enforcement"), to: client)
@@ -238,6 +253,24 @@ final class Front {
             server.send(.done(messages: ["enforcement ends"]), to: client)
             Channel.send(RoleDescriptor.guardian, ChannelMessage(.unlock))
         }
+    }
+
+    private func supervise(_ process: Int32, _ listener: Int32, _ client: ControlServer.Client) {
+        launchCount += 1
+        let candidate = TreeKeeper.Candidate(pid: process, listener: listener, launcher: client.process)
+        launches[launchCount] = (client, candidate)
+        ask(candidate, launchCount)
+    }
+
+    /// A worker that is being replaced is not asked; its successor's hello asks again.
+    private func ask(_ candidate: TreeKeeper.Candidate, _ number: UInt64) {
+        Channel.send(RoleDescriptor.peer, ChannelMessage(.supervise, number: number, text: candidate.text))
+    }
+
+    private func launched(_ message: ChannelMessage) {
+        guard let client = launches.removeValue(forKey: message.number)?.client else { return }
+        let problem = message.string
+        server.send(problem.isEmpty ? .done(messages: []) : .failed(messages: [problem]), to: client)
     }
 
     private func apply(_ documents: [PolicyDocument], dryRun: Bool, _ client: ControlServer.Client) {

@@ -20,6 +20,8 @@ final class Guardian {
     /// Permission groups, oldest first; the last one is current.
     private var groups: [Int32]
     private var snapshot: Int32 = -1
+    /// Listeners of supervised trees, by tree.
+    private var listeners: [UInt64: Int32] = [:]
     /// The two ends of the sockets between the roles; kept so that a role can be replaced without its peer noticing.
     private let workerEnd: Int32
     private let frontEnd: Int32
@@ -117,6 +119,11 @@ final class Guardian {
             }
             if answered { board.count(.deadlineExpired) }
         }
+        let callSince = board.value(.heldCallSince)
+        if callSince != 0, now > callSince, now - callSince > deadline {
+            let held = HeldCalls(board: board, listeners: listeners, failures: settings.failures)
+            if held.answer(.deadlineExpired) { board.count(.deadlineExpired) }
+        }
         let heartbeat = board.value(.heartbeat)
         if heartbeat != lastHeartbeat || !groups.contains(where: { Readiness.isReadable($0) }) {
             lastHeartbeat = heartbeat
@@ -169,6 +176,14 @@ final class Guardian {
                     Channel.send(process.channel, ChannelMessage(.groupHeld))
                     continue
                 }
+            case .holdListener:
+                if let descriptor {
+                    listeners[message.number] = descriptor
+                    Channel.send(process.channel, ChannelMessage(.listenerHeld))
+                    continue
+                }
+            case .dropListener:
+                if let listener = listeners.removeValue(forKey: message.number) { RawDescriptor.close(listener) }
             case .dropGroup:
                 if groups.count > 1 { RawDescriptor.close(groups.removeFirst()) }
             default: break
@@ -196,6 +211,9 @@ final class Guardian {
             _ = Fanotify.respond(group: event.group, descriptor: event.descriptor, allow: verdict)
             RawDescriptor.close(event.descriptor)
         }
+        for (number, listener) in listeners {
+            Channel.send(process.channel, ChannelMessage(.listener, number: number), descriptor: listener)
+        }
         Channel.send(process.channel, ChannelMessage(.serve))
         worker?.isServing = true
         heartbeatSince = KernelClock.monotonic
@@ -207,6 +225,17 @@ final class Guardian {
         worker = nil
         board.set(.workerProcess, 0)
         board.set(.busySince, 0)
+        let held = HeldCalls(board: board, listeners: listeners, failures: settings.failures)
+        switch held.settle() {
+        case .nothing: break
+        case .answered: board.count(.workerLost)
+        case .unknown(let tree):
+            // Whatever it had taken can be answered only by closing; from then on the tree's calls fail (ENOSYS).
+            AgentLog.error(
+                "tree \(tree): its first call was lost with the worker; what is asked about is denied from now on")
+            if let listener = listeners.removeValue(forKey: tree) { RawDescriptor.close(listener) }
+        }
+        board.set(.heldCallSince, 0)
         giveUpLanes()
         // The kernel finds an unanswered event by the number of its descriptor in the dead worker, which nobody knows any
         // more: every number it could have had is answered.
@@ -227,7 +256,7 @@ final class Guardian {
     /// The records that the dead worker had published stay; what it was writing is counted as lost.
     private func giveUpLanes() {
         for ring in rings {
-            for owner in [RingOwner.queue(incarnation), RingOwner.control(incarnation)] {
+            for owner in RingOwner.all(incarnation) {
                 do { try ring.abandon(owner: owner, by: RingOwner.guardian, pidfd: nil) } catch {
                     AgentLog.warning("a lane of the event ring is not given up: \(error)")
                 }

@@ -1,6 +1,9 @@
+import ControlProtocol
 import FileEnforcement
+import LinuxKernel
 import PolicyEngine
 import PolicyModel
+import SyscallEnforcement
 
 /// Turns the policy store into the snapshot in force: ask the worker for real names, compile, hand over, wait for the word.
 /// One change at a time; changes that come meanwhile wait. A change that fails leaves everything as it was.
@@ -25,12 +28,14 @@ final class PolicyPipeline {
         var rules: [RuleDescription]
         var aliases: [PathAlias]
         var notes: [PlanNote]
+        /// What a supervised tree is started under.
+        var filters: TreeFilters
     }
 
     private enum Step {
         case idle
         case resolving(Change, number: UInt64, policies: [Policy])
-        case loading(Change, number: UInt64, CompiledSnapshot, [PathAlias])
+        case loading(Change, number: UInt64, CompiledSnapshot, [PathAlias], TreeFilters)
     }
 
     private let node: NodeLabels
@@ -62,7 +67,7 @@ final class PolicyPipeline {
         if let last = waiting.last { return last.store }
         switch step {
         case .idle: return active?.store ?? PolicyStore()
-        case .resolving(let change, _, _), .loading(let change, _, _, _): return change.store
+        case .resolving(let change, _, _), .loading(let change, _, _, _, _): return change.store
         }
     }
 
@@ -84,7 +89,7 @@ final class PolicyPipeline {
     /// The worker was replaced: what it was asked is asked again. It has the last snapshot, from the guardian.
     func workerStarted(generation: UInt64) {
         switch step {
-        case .resolving(let change, _, _), .loading(let change, _, _, _):
+        case .resolving(let change, _, _), .loading(let change, _, _, _, _):
             step = .idle
             waiting.insert(change, at: 0)
             advance()
@@ -105,15 +110,16 @@ final class PolicyPipeline {
         switch (message.kind, step) {
         case (.resolved, .resolving(let change, let number, let policies)) where message.number == number:
             compile(change, number, policies, NameResolution.aliases(contents ?? []))
-        case (.activated, .loading(let change, let number, let compiled, let aliases)) where message.number == number:
+        case (.activated, .loading(let change, let number, let compiled, let aliases, let filters))
+        where message.number == number:
             step = .idle
             remember(number, compiled.rules)
             active = Active(
                 store: change.store, generation: number, rules: compiled.rules, aliases: aliases,
-                notes: PlanReport.decode(contents ?? []))
+                notes: PlanReport.decode(contents ?? []), filters: filters)
             change.completion(.activated(generation: number))
             advance()
-        case (.refused, .loading(let change, let number, _, _)) where message.number == number:
+        case (.refused, .loading(let change, let number, _, _, _)) where message.number == number:
             step = .idle
             change.completion(.refused(message.string))
             advance()
@@ -148,14 +154,31 @@ final class PolicyPipeline {
         do {
             let compiled = try SnapshotCompiler().compile(
                 policies: policies, postures: postures, aliases: aliases, generation: number)
+            let filters = try Self.filters(compiled)
             // Events can arrive under the new snapshot before the worker's word does.
             remember(number, compiled.rules)
-            step = .loading(change, number: number, compiled, aliases)
+            step = .loading(change, number: number, compiled, aliases, filters)
             _ = send(ChannelMessage(.snapshot, number: number), compiled.bytes)
         } catch {
             step = .idle
             change.completion(.refused("\(error)"))
             advance()
+        }
+    }
+
+    /// What a tree is started under for these rules; nothing when no rule needs it.
+    private static func filters(_ compiled: CompiledSnapshot) throws -> TreeFilters {
+        try compiled.bytes.withUnsafeBytes { bytes in
+            let snapshot = try Snapshot(validating: bytes)
+            let dropped = CapabilitySet(blockedBy: snapshot).rawValue
+            let plan = FilterPlan(FilterNeeds(snapshot))
+            guard !plan.isEmpty || dropped != 0 else {
+                return TreeFilters(guardProgram: [], treeProgram: [], droppedCapabilities: 0)
+            }
+            let (guardProgram, treeProgram) = try plan.programs()
+            return TreeFilters(
+                guardProgram: guardProgram.instructions, treeProgram: treeProgram.instructions,
+                droppedCapabilities: dropped)
         }
     }
 

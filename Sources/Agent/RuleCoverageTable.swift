@@ -30,10 +30,18 @@ enum RuleCoverageTable {
         case .file: return Row(enforcedBy: ["fanotify"], gaps: fileGaps)
         case .process:
             return Row(enforcedBy: ["fanotify"], gaps: ["memfd execution raises no fanotify event"])
-        case .networkProtocol: return Row(enforcedBy: [], gaps: ["needs a supervised tree"])
-        case .dns: return Row(enforcedBy: [], gaps: ["needs a supervised tree"])
-        case .capability: return Row(enforcedBy: [], gaps: ["needs a supervised tree"])
-        case .syscall: return Row(enforcedBy: [], gaps: ["needs a supervised tree"])
+        case .networkProtocol:
+            return Row(enforcedBy: ["seccomp"], gaps: ["only in supervised trees ('portcullis run')"])
+        case .dns: return Row(enforcedBy: [], gaps: ["no mechanism of this version sees it"])
+        case .capability:
+            return rule.attributes.action == .block && rule.sources.isEmpty
+                ? Row(
+                    enforcedBy: ["capability sets"],
+                    gaps: [
+                        "only in supervised trees ('portcullis run'), when they are started; no alert tells of its use"
+                    ])
+                : Row(enforcedBy: [], gaps: ["only a Block without fromSource is enforced, in supervised trees"])
+        case .syscall: return Row(enforcedBy: [], gaps: ["no mechanism of this version sees it"])
         }
     }
 }

@@ -8,15 +8,23 @@ enum RingOwner {
     static let guardian: UInt64 = 1
 
     /// A worker's permission thread.
-    static func queue(_ incarnation: UInt64) -> UInt64 { incarnation * 2 + 2 }
+    static func queue(_ incarnation: UInt64) -> UInt64 { incarnation * 3 + 2 }
 
     /// A worker's control thread.
-    static func control(_ incarnation: UInt64) -> UInt64 { incarnation * 2 + 3 }
+    static func control(_ incarnation: UInt64) -> UInt64 { incarnation * 3 + 3 }
+
+    /// A worker's call thread.
+    static func calls(_ incarnation: UInt64) -> UInt64 { incarnation * 3 + 4 }
+
+    /// All of a worker's.
+    static func all(_ incarnation: UInt64) -> [UInt64] {
+        [queue(incarnation), control(incarnation), calls(incarnation)]
+    }
 }
 
 /// The shared memory of the roles. Mappings live as long as the process.
 enum SharedRegions {
-    /// Lanes of a ring: two for each worker thread, and those of its predecessors until they are emptied.
+    /// Lanes of a ring: one for each thread of the worker, and those of its predecessors until they are emptied.
     private static let lanes = 16
     /// Bytes of a lane: some hundred records.
     private static let laneBytes = 256 << 10

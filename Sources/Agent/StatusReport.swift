@@ -21,7 +21,7 @@ struct StatusReport {
             ], counters: counters,
             failures: FailureRow.allCases.map {
                 FailureStatus(name: $0.name, verdict: failures.allows($0) ? "allow" : "deny", count: board.failures($0))
-            }, rules: rules, gaps: gaps)
+            }, rules: rules(from: 0), gaps: gaps)
     }
 
     private var counters: [String: UInt64] {
@@ -33,7 +33,8 @@ struct StatusReport {
             ("directory-marks", .directoryMarks), ("filesystem-marks", .filesystemMarks),
             ("indexed-objects", .indexedObjects), ("mark-failures", .markFailures), ("spin-hits", .spinHits),
             ("spin-misses", .spinMisses), ("worker-restarts", .workerRestarts), ("front-restarts", .frontRestarts),
-            ("adopted-events", .adoptedEvents),
+            ("adopted-events", .adoptedEvents), ("calls", .calls), ("supervised-trees", .supervisedTrees),
+            ("trees-started", .treesStarted),
         ]
         for (name, slot) in named { result[name] = board.value(slot) }
         result["alerts-generated"] = ledger.generated
@@ -43,11 +44,17 @@ struct StatusReport {
     }
 
     /// Every rule in force: what holds it, and what it does not cover.
-    var rules: [RuleCoverage] {
-        guard let active else { return [] }
+    var rules: [RuleCoverage] { coverage(of: active?.rules[...] ?? []) }
+
+    /// A page of `rules`.
+    func rules(from start: Int) -> [RuleCoverage] {
+        coverage(of: active?.rules.dropFirst(max(0, start)).prefix(AgentStatus.rulePage) ?? [])
+    }
+
+    private func coverage(of rules: ArraySlice<RuleDescription>) -> [RuleCoverage] {
         var notes: [RuleID: [String]] = [:]
-        for note in active.notes where note.rule != .none { notes[note.rule, default: []].append(note.gap.text) }
-        return active.rules.map { rule in
+        for note in active?.notes ?? [] where note.rule != .none { notes[note.rule, default: []].append(note.gap.text) }
+        return rules.map { rule in
             let row = RuleCoverageTable.row(for: rule)
             return RuleCoverage(
                 policy: rule.policyName, category: Self.name(rule), subject: rule.subject,

@@ -3,6 +3,7 @@ import FileEnforcement
 import Glibc
 import LinuxKernel
 import PolicyEngine
+import SyscallEnforcement
 
 /// The worker: the one role that reads kernel queues. It takes compiled snapshots from the front and parses nothing else.
 final class Worker {
@@ -11,6 +12,7 @@ final class Worker {
     private let enforcer: FileEnforcer
     private let reporter: PermissionReporter
     private let leftovers: [Int32]
+    private let trees: TreeKeeper
     private let incarnation: UInt64
     private var mapped: SealedRegion?
     private var activeNumber: UInt64 = 0
@@ -24,10 +26,11 @@ final class Worker {
     init(settings: AgentSettings, retiring: Int, incarnation: UInt64) throws(KernelError) {
         self.settings = settings
         board = try SharedRegions.board(RoleDescriptor.board)
+        trees = try TreeKeeper(board: board)
         let wake = try EventDescriptor.make()
         enforcer = FileEnforcer(
             group: RoleDescriptor.primary, wake: wake, board: board, failures: settings.failures,
-            cachesAllows: settings.cachesAllows)
+            cachesAllows: settings.cachesAllows, reviewsReads: settings.accessReview)
         self.incarnation = incarnation
         reporter = try Self.makeReporter(board, RingOwner.control(incarnation))
         leftovers = (0..<retiring).map { RoleDescriptor.firstRetiring + Int32($0) }
@@ -52,12 +55,15 @@ final class Worker {
         send(.ready)
         tellFront(ChannelMessage(.hello, number: activeNumber))
         var guardianAlive = true
+        // The guardian holds the front's end too: only without both it is closed, and then for good.
+        var frontAlive = true
         while true {
             var poll = PollSet()
             poll.add(guardianAlive ? RoleDescriptor.guardian : -1, .readable)
-            poll.add(RoleDescriptor.peer, .readable)
+            poll.add(frontAlive ? RoleDescriptor.peer : -1, .readable)
             poll.add(enforcer.nameDescriptor, .readable)
             poll.add(enforcer.mountDescriptor, enforcer.mountReadiness)
+            poll.add(trees.table.ended, .readable)
             _ = poll.wait(timeoutMilliseconds: -1)
             if poll.isReady(0) {
                 switch readGuardian() {
@@ -69,11 +75,12 @@ final class Worker {
                 case .nothing: break
                 }
             }
-            if poll.isReady(1) { readFront() }
+            if poll.isReady(1) { frontAlive = readFront() }
             if poll.isReady(2) || poll.isReady(3), let report = enforcer.namesChanged() {
                 tellFront(ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes))
                 tellFront(ChannelMessage(.namesChanged))
             }
+            if poll.isReady(4) { for number in trees.table.takeEnded() { send(.dropListener, number: number) } }
         }
     }
 
@@ -87,10 +94,16 @@ final class Worker {
             case .none: return .nothing
             case .closed: return .lost
             case .message(let message, let descriptor):
-                defer { if let descriptor { RawDescriptor.close(descriptor) } }
+                var isTaken = false
+                defer { if let descriptor, !isTaken { RawDescriptor.close(descriptor) } }
                 switch message.kind {
                 case .adopt: adopt(message, descriptor)
                 case .serve: serve()
+                case .listener:
+                    if let descriptor {
+                        trees.inherit(message.number, listener: descriptor)
+                        isTaken = true
+                    }
                 case .stop:
                     enforcer.stop()
                     return .stop
@@ -104,11 +117,36 @@ final class Worker {
         guard !isServing else { return }
         isServing = true
         // Each thread reports with buffers of its own.
-        do { try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation))) } catch {
+        do {
+            try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation)))
+            try serveCalls(Self.makeReporter(board, RingOwner.calls(incarnation)))
+        } catch {
             AgentLog.error("\(error)")
             exit(1)
         }
         for group in leftovers { enforcer.retire(leftover: group, handover: handover) }
+    }
+
+    private func serveCalls(_ reporter: PermissionReporter) throws(KernelError) {
+        let (table, state, board) = (trees.table, enforcer.callState, board)
+        _ = try KernelThread.start(name: "calls") {
+            var loop = CallLoop(trees: table, cell: state, board: board, reporter: reporter)
+            loop.run()
+        }
+    }
+
+    private func supervise(_ message: ChannelMessage) {
+        let problem =
+            TreeKeeper.Candidate(message.text).map { candidate in
+                trees.take(candidate) { number, listener in
+                    Channel.send(
+                        RoleDescriptor.guardian, ChannelMessage(.holdListener, number: number), descriptor: listener)
+                        && Channel.receive(
+                            RoleDescriptor.guardian, kind: .listenerHeld,
+                            timeoutMilliseconds: Int32(settings.deadlineMilliseconds)) != nil
+                } ?? ""
+            } ?? "not a request of this version"
+        tellFront(ChannelMessage(.supervised, number: message.number, text: problem))
     }
 
     /// Decides an event that came while there was no worker.
@@ -140,14 +178,20 @@ final class Worker {
 
     // MARK: - Front
 
-    private func readFront() {
-        while case .message(let message, let descriptor) = Channel.next(RoleDescriptor.peer) {
-            defer { if let descriptor { RawDescriptor.close(descriptor) } }
-            guard let descriptor else { continue }
-            switch message.kind {
-            case .resolve: resolve(message.number, descriptor)
-            case .snapshot: load(message.number, descriptor)
-            default: break
+    /// Does what the front asks; false when nobody can ask any more.
+    private func readFront() -> Bool {
+        while true {
+            switch Channel.next(RoleDescriptor.peer) {
+            case .none: return true
+            case .closed: return false
+            case .message(let message, let descriptor):
+                defer { if let descriptor { RawDescriptor.close(descriptor) } }
+                switch (message.kind, descriptor) {
+                case (.resolve, let memory?): resolve(message.number, memory)
+                case (.snapshot, let memory?): load(message.number, memory)
+                case (.supervise, _): supervise(message)
+                default: break
+                }
             }
         }
     }
@@ -179,7 +223,7 @@ final class Worker {
             activeNumber = number
             Channel.send(RoleDescriptor.guardian, ChannelMessage(.keepSnapshot), descriptor: descriptor)
             tellFront(ChannelMessage(.activated, number: number), PlanReport.encode(report.notes))
-            handle(report.staleDescriptors)
+            handle(enforcer.staleDescriptors())
         } catch {
             tellFront(ChannelMessage(.refused, number: number, text: "\(error)"))
         }
@@ -199,7 +243,11 @@ final class Worker {
         let own = OwnProcesses(board: board)
         for finding in stale where !own.contains(finding.pid) {
             enforcer.report(finding, reporter: reporter)
-            if settings.killStaleDescriptors { kill(finding.pid, SIGKILL) }
+            guard settings.killStaleDescriptors else { continue }
+            let result = finding.endHolder()
+            if result != 0 && result != -ESRCH {
+                AgentLog.error("process \(finding.pid) cannot be ended: \(KernelError.message(-result))")
+            }
         }
     }
 

@@ -21,6 +21,15 @@ struct AgentProcesses {
     /// There is at least one pid file.
     var isNamed: Bool { !named.isEmpty }
 
+    /// Waits until none of them is the agent's any more; false when that takes longer than `seconds`.
+    func haveEnded(within seconds: Int) -> Bool {
+        for _ in 0..<(seconds * 100) {
+            if !named.contains(where: { Self.isAgent($0.pid) }) { return true }
+            usleep(10_000)
+        }
+        return false
+    }
+
     /// Kills those that still are the agent's: a pid file may be a leftover whose number another program has by now.
     ///
     /// - Returns: a line for each killed process.

@@ -15,6 +15,8 @@ public enum PortcullisTool {
         } catch let failure as ToolFailure {
             for message in failure.messages { StandardStreams.writeError(message) }
             return failure.code.rawValue
+        } catch let code as ExitCode {
+            return code.rawValue
         } catch {
             return end(error)
         }
@@ -48,6 +50,7 @@ struct PortcullisCommand: ParsableCommand {
         version: ReleaseVersion.text,
         subcommands: [
             CheckCommand.self, SimulateCommand.self, ApplyCommand.self, DeleteCommand.self, GetCommand.self,
-            StatusCommand.self, LogsCommand.self, ProbeCommand.self, UnlockCommand.self, VersionCommand.self,
+            StatusCommand.self, RunCommand.self, LogsCommand.self, ProbeCommand.self, UnlockCommand.self,
+            VersionCommand.self,
         ])
 }

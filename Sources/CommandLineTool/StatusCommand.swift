@@ -11,10 +11,31 @@ struct StatusCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
+        var status = try first()
+        while try !complete(&status) { status = try first() }
+        if output.json { return try StandardStreams.write(json: status) }
+        try StandardStreams.write(StatusReport(status: status, style: .standardOutput).lines)
+    }
+
+    private func first() throws -> AgentStatus {
         guard case .status(let status) = try AgentConnection.ask(.status, at: agent.socket) else {
             throw ToolFailure.unexpectedAnswer
         }
-        if output.json { return try StandardStreams.write(json: status) }
-        try StandardStreams.write(StatusReport(status: status, style: .standardOutput).lines)
+        return status
+    }
+
+    /// Adds the rules that did not fit into the first answer; false when others were put in force meanwhile.
+    private func complete(_ status: inout AgentStatus) throws -> Bool {
+        var page = status.rules.count
+        while page >= AgentStatus.rulePage {
+            guard
+                case .rules(let rules, let generation) = try AgentConnection.ask(
+                    .rules(from: status.rules.count), at: agent.socket)
+            else { throw ToolFailure.unexpectedAnswer }
+            guard generation == status.generation else { return false }
+            status.rules += rules
+            page = rules.count
+        }
+        return true
     }
 }

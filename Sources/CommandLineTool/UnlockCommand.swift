@@ -7,8 +7,8 @@ struct UnlockCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "unlock", abstract: "Ends enforcement, also when the agent does not answer any more. Root only.",
         discussion: """
-            Asks the agent to end. When there is no answer within 3 seconds, kills its processes, as named by the pid files
-            beside its socket.
+            Asks the agent to end. When there is no answer within 3 seconds, or the agent has not ended 5 seconds after it, kills
+            its processes, as named by the pid files beside its socket.
             """)
 
     @OptionGroup var agent: AgentOptions
@@ -16,18 +16,21 @@ struct UnlockCommand: ParsableCommand {
 
     func run() throws {
         var report = ChangeReport(messages: [])
+        // The agent removes the pid files when it ends.
+        let processes = AgentProcesses(runDirectory: Self.directory(of: agent.socket))
         do {
             let response = try AgentConnection(to: agent.socket, .unlock, seconds: 3).next()
             try report.add(AgentConnection.accepted(response))
+            // What answered may have lost the one that it passes this on to.
+            if !processes.haveEnded(within: 5) { report.messages += try processes.kill() }
         } catch let failure as AgentConnection.Failure {
             guard failure != .notPermitted else { throw failure.failure(agent.socket) }
-            report.messages = try kill()
+            report.messages = try kill(processes)
         }
         try report.write(output)
     }
 
-    private func kill() throws(ToolFailure) -> [String] {
-        let processes = AgentProcesses(runDirectory: Self.directory(of: agent.socket))
+    private func kill(_ processes: AgentProcesses) throws(ToolFailure) -> [String] {
         guard processes.isNamed else { throw .noAgent(agent.socket) }
         guard geteuid() == 0 else {
             throw ToolFailure("the agent does not answer; only root may kill it", code: .notPermitted)

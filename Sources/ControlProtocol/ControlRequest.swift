@@ -6,10 +6,16 @@ public enum ControlRequest: Codable, Sendable, Equatable {
     case delete(kind: String, namespace: String, name: String)
     /// List policies.
     case policies
-    /// What is enforced by what, counters, health.
+    /// What is enforced by what, counters, health; of the rules the first `AgentStatus.rulePage`.
     case status
+    /// Further rules of `status`, from this index on, `AgentStatus.rulePage` at most.
+    case rules(from: Int)
     /// Stream alerts from now on; `filters` are KubeArmor field names and the values they must contain.
     case logs(filters: [String: String])
+    /// The filters of a tree that is to be supervised.
+    case filters
+    /// Take over the listener of the client's child `process`, which has it as descriptor `listener` and waits.
+    case supervise(process: Int32, listener: Int32)
     /// End enforcement. Root only.
     case unlock
 }

@@ -10,10 +10,31 @@ public enum ControlResponse: Codable, Sendable, Equatable {
     case policies([PolicySummary])
     /// Answer to `status`.
     case status(AgentStatus)
+    /// Answer to `rules`: empty behind the last one. The generation tells whether they belong to a `status` before.
+    case rules([RuleCoverage], generation: UInt64)
     /// One alert: a KubeArmor-shaped JSON object as text.
     case alert(json: String)
+    /// Answer to `filters`.
+    case filters(TreeFilters)
     /// Alerts that this client was too slow for.
     case lost(count: UInt64)
+}
+
+/// What a supervised tree is started under.
+public struct TreeFilters: Codable, Sendable, Equatable {
+    /// `struct sock_filter` values of the program that is installed first; empty when no rule needs a filter.
+    public var guardProgram: [UInt8]
+    /// The same of the program with the listener.
+    public var treeProgram: [UInt8]
+    /// Bit n: capability n is dropped.
+    public var droppedCapabilities: UInt64
+
+    /// Creates the answer.
+    public init(guardProgram: [UInt8], treeProgram: [UInt8], droppedCapabilities: UInt64) {
+        self.guardProgram = guardProgram
+        self.treeProgram = treeProgram
+        self.droppedCapabilities = droppedCapabilities
+    }
 }
 
 /// A policy the agent has.
@@ -61,6 +82,8 @@ public struct AgentStatus: Codable, Sendable, Equatable {
     public var counters: [String: UInt64]
     /// Failure counters by name, with what each does.
     public var failures: [FailureStatus]
+    /// Entries of one answer: a line of the protocol has a limit, the number of rules has not.
+    public static let rulePage = 2000
     /// One entry a rule.
     public var rules: [RuleCoverage]
     /// Shortfalls of the agent as a whole.

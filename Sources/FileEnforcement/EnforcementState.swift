@@ -2,9 +2,9 @@ import PolicyEngine
 import Synchronization
 
 /// Everything the permission thread decides with, as one immutable value: replaced as a whole, never changed in place.
-struct EnforcementState {
+package struct EnforcementState {
     /// The compiled policies; its bytes live in `mapping`.
-    var snapshot: Snapshot
+    package var snapshot: Snapshot
     /// The sealed memory of `snapshot`.
     var mapping: UnsafeRawBufferPointer
     /// Host mounts by id.
@@ -14,7 +14,7 @@ struct EnforcementState {
     /// (device, inode) → 1 for dynamic loaders, 2 for interpreters.
     var interpreters: FlatTable
     /// What each failure does.
-    var failures: FailureTable
+    package var failures: FailureTable
     /// The process category is an allow-list: only then is an exec of a loader looked at more closely.
     var listsProcesses: Bool
     /// Process rules exist, so that an interpreter opening a named file counts as running it.
@@ -23,11 +23,11 @@ struct EnforcementState {
     var cachesAllows: Bool
 }
 
-/// The pointer through which the control thread hands a new `EnforcementState` to the permission thread.
+/// The pointer through which the control thread hands a new `EnforcementState` to one deciding thread.
 ///
 /// One reader, one writer. The reader announces when it is inside; the writer swaps, then waits until the reader has been
 /// outside once, and only then frees the old state (a grace period as in read-copy-update).
-struct StateCell: @unchecked Sendable {
+package struct StateCell: @unchecked Sendable {
     // Unchecked: the memory is only touched through atomics, and lives as long as the process.
     private let pointer: UnsafeMutablePointer<Atomic<UInt>>
     private let inside: UnsafeMutablePointer<Atomic<UInt64>>
@@ -41,7 +41,7 @@ struct StateCell: @unchecked Sendable {
 
     /// Reader: enters and returns the state in force, `nil` before the first one.
     @inline(__always)
-    func enter() -> UnsafePointer<EnforcementState>? {
+    package func enter() -> UnsafePointer<EnforcementState>? {
         // Odd = inside. Sequentially consistent with the writer's swap: either the writer sees us inside, or we see its
         // new pointer.
         inside.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
@@ -50,7 +50,7 @@ struct StateCell: @unchecked Sendable {
 
     /// Reader: leaves; the state must not be used any more.
     @inline(__always)
-    func leave() { inside.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent) }
+    package func leave() { inside.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent) }
 
     /// Writer: puts a new state in force and returns the old one, which nobody uses any more.
     func exchange(_ new: UnsafePointer<EnforcementState>, pause: () -> Void) -> UnsafePointer<EnforcementState>? {

@@ -25,6 +25,8 @@ public enum FailureRow: UInt8, Sendable, CaseIterable {
     case deadlineExpired
     /// The worker died with unanswered events; the guardian answers.
     case workerLost
+    /// A notified system call that no rule of the filter asks about.
+    case unknownCall
 
     /// The metric's name, as in `status` and on the command line.
     public var name: String {
@@ -40,6 +42,7 @@ public enum FailureRow: UInt8, Sendable, CaseIterable {
         case .snapshotMissing: "snapshot-missing"
         case .deadlineExpired: "deadline-expired"
         case .workerLost: "worker-lost"
+        case .unknownCall: "unknown-call"
         }
     }
 }

@@ -14,8 +14,6 @@ public final class FileEnforcer {
     public struct Report: Sendable {
         /// Shortfalls for `status`.
         public var notes: [PlanNote]
-        /// Open descriptors of protected files, when they were looked for.
-        public var staleDescriptors: [StaleDescriptor]
     }
 
     /// Told about the steps of a reload, so that somebody else can hold the groups too.
@@ -34,6 +32,8 @@ public final class FileEnforcer {
 
     private let board: StatusBoard
     private let cell = StateCell()
+    /// The same state for the thread that decides system calls.
+    package let callState = StateCell()
     private let groups: PermissionGroups
     private var marks: MarkSet
     private var watch: NameWatch?
@@ -41,13 +41,18 @@ public final class FileEnforcer {
     private var plan = MarkPlan()
     private let failures: FailureTable
     private let cachesAllows: Bool
+    private let reviewsReads: Bool
 
     /// Takes over a permission group; `serve` starts answering.
     ///
     /// - Parameters:
     ///   - group: a group made by `makeGroup`.
     ///   - wake: an eventfd for the permission thread.
-    public init(group: Int32, wake: Int32, board: StatusBoard, failures: FailureTable, cachesAllows: Bool) {
+    ///   - reviewsReads: reads through descriptors that others opened are decided too.
+    public init(
+        group: Int32, wake: Int32, board: StatusBoard, failures: FailureTable, cachesAllows: Bool, reviewsReads: Bool
+    ) {
+        self.reviewsReads = reviewsReads
         self.board = board
         self.failures = failures
         self.cachesAllows = cachesAllows
@@ -91,7 +96,8 @@ public final class FileEnforcer {
         defer { decider.deallocate() }
         let isExec = mask & FanotifyMask.openExecPermission != 0
         let decision = decider.decide(
-            descriptor: descriptor, thread: thread, isExec: isExec, state: UnsafePointer(state))
+            descriptor: descriptor, thread: thread, isExec: isExec,
+            access: mask & FanotifyMask.accessPermission != 0 ? .read : .open, state: UnsafePointer(state))
         if decision.effect == .allow || reporter.isOwn(decider.facts.processID()) {
             board.add(.allowed)
             return true
@@ -102,6 +108,9 @@ public final class FileEnforcer {
         board.add(decision.allow ? .audited : .blocked)
         return decision.allow
     }
+
+    /// Who has protected files open or mapped since before the rules in force. Slow: looks at every process.
+    public func staleDescriptors() -> [StaleDescriptor] { StaleDescriptorScan.run(plan) }
 
     /// Reports a descriptor that was open before its rule.
     public func report(_ stale: StaleDescriptor, reporter: PermissionReporter) {
@@ -120,7 +129,7 @@ public final class FileEnforcer {
         let newPlan: MarkPlan
         let filesystem: HostFilesystem
         do { filesystem = try HostFilesystem() } catch { throw .kernel(error) }
-        newPlan = MarkPlanner.plan(snapshot, view: filesystem)
+        newPlan = MarkPlanner.plan(snapshot, view: filesystem, reviewsReads: reviewsReads)
         let isFirst = state == nil
         if !isFirst { try beginGroup(handover) }
         plan = newPlan
@@ -135,7 +144,7 @@ public final class FileEnforcer {
         board.set(.activatedAt, KernelClock.wall)
         if !isFirst { retireGroup(handover) }
         reindex(snapshot, bytes, filesystem)
-        return Report(notes: notes(), staleDescriptors: StaleDescriptorScan.run(plan))
+        return Report(notes: notes())
     }
 
     /// Plans again for the snapshot in force after names or mounts changed.
@@ -144,11 +153,11 @@ public final class FileEnforcer {
         guard let state, let filesystem = try? HostFilesystem() else { return nil }
         let snapshot = state.pointee.snapshot
         let bytes = state.pointee.mapping
-        plan = MarkPlanner.plan(snapshot, view: filesystem)
+        plan = MarkPlanner.plan(snapshot, view: filesystem, reviewsReads: reviewsReads)
         marks.apply(plan, board: board)
         watch?.watch(plan.watched)
         reindex(snapshot, bytes, filesystem)
-        return Report(notes: notes(), staleDescriptors: [])
+        return Report(notes: notes())
     }
 
     /// Stops the permission thread's loop after its current batch.
@@ -222,6 +231,7 @@ public final class FileEnforcer {
         let next = UnsafeMutablePointer<EnforcementState>.allocate(capacity: 1)
         next.initialize(to: new)
         let old = cell.exchange(next) { usleep(50) }
+        _ = callState.exchange(next) { usleep(50) }
         state = next
         guard let old else { return }
         old.pointee.mounts.deallocate()

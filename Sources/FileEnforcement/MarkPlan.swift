@@ -21,9 +21,15 @@ public struct PlannedMark: Sendable, Hashable {
     public var executions: Bool
     /// Opens of directories are asked about too.
     public var directories: Bool
+    /// Each read through a descriptor that is opened from now on is asked about too. Never on a superblock: a program that is
+    /// asked about like this loses the kernel's guard against being written while it runs.
+    public var reads: Bool
 
     /// Creates a mark.
-    public init(scope: Scope, path: [UInt8], opens: Bool, executions: Bool, directories: Bool) {
+    public init(
+        scope: Scope, path: [UInt8], opens: Bool, executions: Bool, directories: Bool, reads: Bool = false
+    ) {
+        self.reads = reads
         self.scope = scope
         self.path = path
         self.opens = opens
@@ -49,6 +55,8 @@ public struct PlanNote: Sendable, Hashable {
         case indexFull
         /// `sh file` and `ld.so file` are not seen for this rule, only its execution.
         case interpretersUnseen
+        /// Reads were to be reviewed, and the rule covers too much for marks of its own.
+        case readsUnreviewed
         /// The kernel refused a mark.
         case markRefused
 
@@ -58,6 +66,7 @@ public struct PlanNote: Sendable, Hashable {
             case .absent: "does not exist now; its nearest existing directory is watched"
             case .unmarkable: "lies on a filesystem that cannot be marked (procfs, sysfs, …)"
             case .indexFull: "too many objects to index: hard links and renamed files are known by path only"
+            case .readsUnreviewed: "reads through passed descriptors are not reviewed: it covers too many objects"
             case .interpretersUnseen: "only its execution is seen, not a file handed to an interpreter or loader"
             case .markRefused: "the kernel refused a mark; see the metric mark-failures"
             }

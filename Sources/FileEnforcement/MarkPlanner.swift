@@ -16,11 +16,20 @@ public struct MarkPlanner {
     private var execDevices: Set<UInt64> = []
     private var objectMarks: [(device: UInt64, mark: PlannedMark)] = []
 
-    private init(view: any FilesystemView) { self.view = view }
+    private let reviewsReads: Bool
+
+    private init(view: any FilesystemView, reviewsReads: Bool) {
+        self.view = view
+        self.reviewsReads = reviewsReads
+    }
 
     /// The plan for a snapshot.
-    public static func plan(_ snapshot: Snapshot, view: any FilesystemView) -> MarkPlan {
-        var planner = MarkPlanner(view: view)
+    ///
+    /// - Parameter reviewsReads: reads of what file rules name are asked about too, whoever opened it.
+    public static func plan(
+        _ snapshot: Snapshot, view: any FilesystemView, reviewsReads: Bool = false
+    ) -> MarkPlan {
+        var planner = MarkPlanner(view: view, reviewsReads: reviewsReads)
         planner.superblocks = planner.view.superblocks()
         var subjects: [OwnedSubject] = []
         snapshot.forEachSubject { subjects.append(OwnedSubject($0)) }
@@ -82,6 +91,7 @@ public struct MarkPlanner {
         } else {
             openDevices.formUnion(devices)
             index(prefix, recursive: true, subject)
+            if reviewsReads { note(subject, .readsUnreviewed) }
         }
     }
 
@@ -103,7 +113,9 @@ public struct MarkPlanner {
             add(.directory, object.canonicalPath, object.device, opens: true)
             return
         }
-        add(.inode, existing.canonicalPath, existing.device, opens: true, directories: existing.isDirectory)
+        add(
+            .inode, existing.canonicalPath, existing.device, opens: true, directories: existing.isDirectory,
+            reads: reviewsReads)
         let parent = Self.parent(of: existing.canonicalPath)
         if let holder = view.object(at: parent), isMarkable(holder.device) {
             add(.directory, holder.canonicalPath, holder.device, opens: true, directories: existing.isDirectory)
@@ -132,11 +144,12 @@ public struct MarkPlanner {
                 } else {
                     openDevices.formUnion(markableDevices(under: object.canonicalPath, subject))
                     index(object.canonicalPath, recursive: true, subject)
+                    if reviewsReads { note(subject, .readsUnreviewed) }
                 }
                 return
             }
             for directory in tree {
-                add(.directory, directory, object.device, opens: true, directories: subject.category == .file)
+                addTree(directory, object.device, subject)
                 plan.watched.insert(directory)
             }
             // Other superblocks mounted inside the tree.
@@ -147,7 +160,7 @@ public struct MarkPlanner {
                 if subject.category == .file { openDevices.insert(superblock.device) }
             }
         } else {
-            add(.directory, object.canonicalPath, object.device, opens: true, directories: subject.category == .file)
+            addTree(object.canonicalPath, object.device, subject)
             plan.watched.insert(object.canonicalPath)
         }
         index(object.canonicalPath, recursive: recursive, subject)
@@ -201,10 +214,20 @@ public struct MarkPlanner {
     }
 
     private mutating func add(
-        _ scope: PlannedMark.Scope, _ path: [UInt8], _ device: UInt64, opens: Bool, directories: Bool = false
+        _ scope: PlannedMark.Scope, _ path: [UInt8], _ device: UInt64, opens: Bool, directories: Bool = false,
+        reads: Bool = false
     ) {
         objectMarks.append(
-            (device, PlannedMark(scope: scope, path: path, opens: opens, executions: false, directories: directories)))
+            (
+                device,
+                PlannedMark(
+                    scope: scope, path: path, opens: opens, executions: false, directories: directories, reads: reads)
+            ))
+    }
+
+    private mutating func addTree(_ directory: [UInt8], _ device: UInt64, _ subject: OwnedSubject) {
+        let isFile = subject.category == .file
+        add(.directory, directory, device, opens: true, directories: isFile, reads: isFile && reviewsReads)
     }
 
     private mutating func index(_ path: [UInt8], recursive: Bool?, _ subject: OwnedSubject) {
@@ -226,7 +249,7 @@ public struct MarkPlanner {
                     directories: opens))
         }
         // A mark on the whole superblock already asks about its objects.
-        for (device, mark) in objectMarks where !openDevices.contains(device) { plan.marks.insert(mark) }
+        for (device, mark) in objectMarks where mark.reads || !openDevices.contains(device) { plan.marks.insert(mark) }
     }
 
     /// The directory part of a pattern before its first special character, without a trailing slash.

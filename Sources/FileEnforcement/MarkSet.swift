@@ -33,6 +33,7 @@ struct MarkSet {
         var mask: UInt64 = 0
         if mark.opens { mask |= FanotifyMask.openPermission }
         if mark.executions { mask |= FanotifyMask.openExecPermission }
+        if mark.reads { mask |= FanotifyMask.accessPermission }
         if mark.directories { mask |= FanotifyMask.onDirectory }
         if mark.scope == .directory { mask |= FanotifyMask.eventOnChild }
         return (mark.path + [0]).withUnsafeBufferPointer { bytes in

@@ -2,45 +2,58 @@ import LinuxKernel
 import PolicyEngine
 
 /// What happens to one permission event, and what the report about it says.
-struct PermissionDecision {
+package struct PermissionDecision {
     /// The answer to the kernel.
-    var allow: Bool
+    package var allow: Bool
     /// Block and audit are reported; allow is not.
-    var effect: Effect
-    var category: Category
-    var rule: RuleID
+    package var effect: Effect
+    package var category: Category
+    package var rule: RuleID
     /// The rule was found under the name in `PermissionDecider.alias`, not under the event's own path.
     var matchedByObject = false
     /// The path was made in a mount that the host's namespace does not have.
     var pathUntrusted = false
     /// Set when a failure row decided.
-    var failure: FailureRow?
+    package var failure: FailureRow?
     /// The same thread was just denied to execute the same object, and reported: a shell whose execve failed opens the file
     /// to see what it is.
     var isRepeat = false
     /// The object may be ignored until it is written: nothing but its name was asked for, and nothing was found.
     var cacheable = false
 
-    static func passed(_ category: Category) -> PermissionDecision {
+    /// A decision by a rule or posture.
+    package init(allow: Bool, effect: Effect, category: Category, rule: RuleID) {
+        self.allow = allow
+        self.effect = effect
+        self.category = category
+        self.rule = rule
+    }
+
+    /// Nothing forbids it, and nothing is to be reported.
+    package static func passed(_ category: Category) -> PermissionDecision {
         PermissionDecision(allow: true, effect: .allow, category: category, rule: .none)
     }
-    static func failed(_ row: FailureRow, _ category: Category, _ failures: FailureTable) -> PermissionDecision {
+    /// What the failure table says.
+    package static func failed(_ row: FailureRow, _ category: Category, _ failures: FailureTable) -> PermissionDecision
+    {
         let allow = failures.allows(row)
-        return PermissionDecision(
-            allow: allow, effect: allow ? .audit : .block, category: category, rule: .none, failure: row)
+        var decision = PermissionDecision(
+            allow: allow, effect: allow ? .audit : .block, category: category, rule: .none)
+        decision.failure = row
+        return decision
     }
 }
 
 /// Decides permission events by the object behind the event's descriptor: its path in the host's view, and every path under
 /// which the object is known. Holds buffers only; allocated once.
-struct PermissionDecider {
-    var facts = PermissionFacts()
+package struct PermissionDecider {
+    package var facts = PermissionFacts()
     private let pathBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8192, alignment: 8)
     private let nameBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16384, alignment: 8)
     /// The event's path in the host's view.
-    private(set) var path = UnsafeRawBufferPointer(start: nil, count: 0)
+    package private(set) var path = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The other name that decided, if one did.
-    private(set) var alias = UnsafeRawBufferPointer(start: nil, count: 0)
+    package private(set) var alias = UnsafeRawBufferPointer(start: nil, count: 0)
     /// Thread whose last exec was allowed, by thread id: tells an ELF interpreter from a loader run by hand where the
     /// kernel's stack cannot be read.
     private var lastExec: (thread: Int32, allowed: Bool, device: UInt64, inode: UInt64) = (0, false, 0, 0)
@@ -48,19 +61,24 @@ struct PermissionDecider {
     /// A regular file with one name: another name could be ruled differently.
     var objectIsCacheable: Bool { facts.object.isRegularFile && facts.object.nlink == 1 }
 
-    func deallocate() {
+    package func deallocate() {
         pathBuffer.deallocate()
         nameBuffer.deallocate()
         facts.deallocate()
     }
 
+    package init() {}
+
     /// Decides one event. `descriptor` stays open and owned by the caller.
-    mutating func decide(
-        descriptor: Int32, thread: Int32, isExec: Bool, state: UnsafePointer<EnforcementState>
+    ///
+    /// - Parameter access: what is asked for.
+    package mutating func decide(
+        descriptor: Int32, thread: Int32, isExec: Bool, access: PermissionFacts.Access,
+        state: UnsafePointer<EnforcementState>
     ) -> PermissionDecision {
         let category: Category = isExec ? .process : .file
         let failures = state.pointee.failures
-        facts.begin(thread: thread, isExec: isExec)
+        facts.begin(thread: thread, isExec: isExec, access: access)
         alias = UnsafeRawBufferPointer(start: nil, count: 0)
         path = alias
         let length = PathName.ofDescriptor(descriptor, into: pathBuffer)
@@ -75,6 +93,48 @@ struct PermissionDecider {
         let raw = UnsafeRawBufferPointer(rebasing: pathBuffer[0..<length])
         if facts.object.nlink == 0 { end = DeletedSuffix.strippedLength(raw) }
         path = UnsafeRawBufferPointer(rebasing: pathBuffer[0..<end])
+        var decision = judgeNames(category, state)
+        if decision.failure != nil || !decision.allow { return finish(decision, isExec) }
+        if let known = knownName(descriptor, state), let other = judgeAlias(known, category, state) {
+            decision = stricter(decision, other, alias: known)
+        }
+        if !isExec, access == .open, decision.allow, state.pointee.hasProcessRules {
+            judgeInterpreted(state, &decision)
+        }
+        return finish(decision, isExec)
+    }
+
+    /// Decides about a name that does not exist yet, in a directory: its creation, or being the new name of something. What depends
+    /// on an object's owner depends on the directory's, as in KubeArmor's hooks.
+    ///
+    /// - Parameter parent: descriptor of the directory; it stays open and owned by the caller.
+    package mutating func decide(
+        name: UnsafeRawBufferPointer, in parent: Int32, thread: Int32, state: UnsafePointer<EnforcementState>
+    ) -> PermissionDecision {
+        let failures = state.pointee.failures
+        facts.begin(thread: thread, isExec: false, access: .write)
+        alias = UnsafeRawBufferPointer(start: nil, count: 0)
+        path = alias
+        var length = PathName.ofDescriptor(parent, into: pathBuffer)
+        guard facts.identify(parent) == 0 else { return .failed(.identityUnavailable, .file, failures) }
+        guard length > 0 else { return .failed(.pathUnavailable, .file, failures) }
+        guard length + 1 + name.count < pathBuffer.count else { return .failed(.pathTooLong, .file, failures) }
+        if facts.object.nlink == 0 {
+            length = DeletedSuffix.strippedLength(UnsafeRawBufferPointer(rebasing: pathBuffer[0..<length]))
+        }
+        if length > 1 {
+            pathBuffer[length] = UInt8(ascii: "/")
+            length += 1
+        }
+        UnsafeMutableRawBufferPointer(rebasing: pathBuffer[length...]).copyMemory(from: name)
+        path = UnsafeRawBufferPointer(rebasing: pathBuffer[0..<(length + name.count)])
+        return judgeNames(.file, state)
+    }
+
+    /// Decides by the path as the host has it and as the caller sees it.
+    private mutating func judgeNames(
+        _ category: Category, _ state: UnsafePointer<EnforcementState>
+    ) -> PermissionDecision {
         let asSeen = path
         var pathUntrusted = false
         switch name(path, state) {
@@ -84,22 +144,17 @@ struct PermissionDecider {
             pathUntrusted = true
             // A name nobody can vouch for never satisfies an allow-list.
             if state.pointee.snapshot.isAllowList(category) {
-                var decision = PermissionDecision.failed(.mountUnknown, category, failures)
+                var decision = PermissionDecision.failed(.mountUnknown, category, state.pointee.failures)
                 decision.pathUntrusted = true
                 return decision
             }
         }
         var decision = judge(path, category, state)
         decision.pathUntrusted = pathUntrusted
-        if decision.failure != nil || !decision.allow { return finish(decision, isExec) }
-        if asSeen.baseAddress != path.baseAddress {
+        if decision.failure == nil, decision.allow, asSeen.baseAddress != path.baseAddress {
             decision = stricter(decision, judge(asSeen, category, state), alias: asSeen)
         }
-        if let known = knownName(descriptor, state), let other = judgeAlias(known, category, state) {
-            decision = stricter(decision, other, alias: known)
-        }
-        if !isExec, decision.allow, state.pointee.hasProcessRules { judgeInterpreted(state, &decision) }
-        return finish(decision, isExec)
+        return decision
     }
 
     private mutating func finish(_ decision: PermissionDecision, _ isExec: Bool) -> PermissionDecision {
@@ -149,9 +204,10 @@ struct PermissionDecider {
                 if category == .process, verdict.rule == .defaultPosture, facts.isExec, isElfInterpreter(state) {
                     return .passed(category)
                 }
-                return PermissionDecision(
-                    allow: verdict.effect != .block, effect: verdict.effect, category: category, rule: verdict.rule,
-                    cacheable: round == 0 && verdict.effect == .allow)
+                var decision = PermissionDecision(
+                    allow: verdict.effect != .block, effect: verdict.effect, category: category, rule: verdict.rule)
+                decision.cacheable = round == 0 && verdict.effect == .allow
+                return decision
             }
             guard facts.supply(verdict.missing, to: &operation, state: state.pointee) else { break }
         }

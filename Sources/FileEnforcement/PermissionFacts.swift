@@ -3,16 +3,27 @@ import PolicyEngine
 
 /// What is known of one event, found out only as far as the rules ask for it. One value, reused for every event; its
 /// buffers are allocated once.
-struct PermissionFacts {
+package struct PermissionFacts {
     /// The thread that waits for the verdict.
-    private(set) var thread: Int32 = 0
+    package private(set) var thread: Int32 = 0
     /// The event is an exec, so the arguments are those of the program to come.
     private(set) var isExec = false
+    private var access = Access.open
+
+    /// What the caller wants of the object.
+    package enum Access: Sendable {
+        /// It opens it; what for, its system call tells.
+        case open
+        /// It reads through an open descriptor.
+        case read
+        /// It writes it, or changes its name or metadata.
+        case write
+    }
     private(set) var object = ObjectStatus()
 
-    private(set) var status = ProcessStatus()
+    package private(set) var status = ProcessStatus()
     private var hasStatus = false
-    private(set) var stat = ProcessStat()
+    package private(set) var stat = ProcessStat()
     private var hasStat = false
     private(set) var systemCall = SystemCallState.unavailable(errno: 0)
     private var hasSystemCall = false
@@ -26,6 +37,8 @@ struct PermissionFacts {
     private let argumentBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16384, alignment: 8)
     private var argumentLength = -1
 
+    package init() {}
+
     func deallocate() {
         executableBuffer.deallocate()
         parentBuffer.deallocate()
@@ -35,7 +48,8 @@ struct PermissionFacts {
 
     /// Forgets the last event.
     @inline(__always)
-    mutating func begin(thread: Int32, isExec: Bool) {
+    package mutating func begin(thread: Int32, isExec: Bool, access: Access = .open) {
+        self.access = access
         self.thread = thread
         self.isExec = isExec
         hasStatus = false
@@ -90,10 +104,10 @@ struct PermissionFacts {
     }
 
     /// The caller's thread group id, or 0 when it has gone.
-    mutating func processID() -> Int32 { readStatus() ? status.tgid : 0 }
+    package mutating func processID() -> Int32 { readStatus() ? status.tgid : 0 }
 
     /// Path of the caller's executable, in the host's view; empty for a kernel thread, `nil` if it cannot be read.
-    mutating func executable(_ state: EnforcementState) -> UnsafeRawBufferPointer? {
+    package mutating func executable(_ state: EnforcementState) -> UnsafeRawBufferPointer? {
         if executableLength < 0 {
             executableLength = Self.resolve(thread, into: executableBuffer, scratch: translation, state: state)
         }
@@ -101,7 +115,7 @@ struct PermissionFacts {
     }
 
     /// Path of the executable of the caller's parent, in the host's view; empty if the parent has none.
-    mutating func parentExecutable(_ state: EnforcementState) -> UnsafeRawBufferPointer? {
+    package mutating func parentExecutable(_ state: EnforcementState) -> UnsafeRawBufferPointer? {
         if parentLength < 0 {
             guard readStatus() else { return nil }
             var parent = status.ppid
@@ -122,6 +136,7 @@ struct PermissionFacts {
     /// Whether the open asks for more than reading. The waiting thread's registers tell; what they do not tell (openat2,
     /// io_uring, an unreadable or unknown call) counts as writing.
     mutating func hasWriteIntent() -> Bool {
+        if access != .open { return access == .write }
         readSystemCall()
         let intent = OpenIntent.of(systemCall, tid: thread)
         openFlags = intent.flags
@@ -154,13 +169,13 @@ struct PermissionFacts {
     }
 
     /// Terminal, session and start time of the waiting thread, read at most once an event.
-    mutating func readStat() -> Bool {
+    package mutating func readStat() -> Bool {
         if !hasStat { hasStat = ProcFS.stat(of: thread, into: &stat) == 0 }
         return hasStat
     }
 
     /// Identity, credentials and parent of the waiting thread, read at most once an event.
-    mutating func readStatus() -> Bool {
+    package mutating func readStatus() -> Bool {
         if !hasStatus { hasStatus = ProcFS.status(of: thread, into: &status) == 0 }
         return hasStatus
     }

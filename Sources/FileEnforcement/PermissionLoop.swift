@@ -31,6 +31,9 @@ struct PermissionLoop {
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 24 * 64, alignment: 8)
     private var spin = AdaptiveSpin()
 
+    private static let known =
+        FanotifyMask.openPermission | FanotifyMask.openExecPermission | FanotifyMask.accessPermission
+
     init(groups: PermissionGroups, cell: StateCell, board: StatusBoard, reporter: PermissionReporter) {
         self.groups = groups
         self.cell = cell
@@ -92,11 +95,13 @@ struct PermissionLoop {
         board.add(.events)
         let isExec = event.mask & FanotifyMask.openExecPermission != 0
         var decision: PermissionDecision
-        if event.mask & (FanotifyMask.openPermission | FanotifyMask.openExecPermission) == 0 {
+        let isRead = event.mask & FanotifyMask.accessPermission != 0
+        if event.mask & Self.known == 0 {
             decision = .failed(.unknownEvent, .file, state?.pointee.failures ?? .failClosed)
         } else if let state {
             decision = decider.decide(
-                descriptor: event.descriptor, thread: event.pid, isExec: isExec, state: state)
+                descriptor: event.descriptor, thread: event.pid, isExec: isExec, access: isRead ? .read : .open,
+                state: state)
         } else {
             decision = .failed(.snapshotMissing, isExec ? .process : .file, .failClosed)
         }
@@ -110,7 +115,7 @@ struct PermissionLoop {
         if decision.isRepeat { reported = false }
         // What the alert says is captured while the caller still waits, and so still is what it was.
         if reported, let state { reporter.capture(decision, decider: &decider, thread: event.pid, state: state) }
-        if decision.cacheable, let state, state.pointee.cachesAllows, !isExec, decider.objectIsCacheable {
+        if decision.cacheable, let state, state.pointee.cachesAllows, !isExec, !isRead, decider.objectIsCacheable {
             if Fanotify.ignoreOpens(group: group, descriptor: event.descriptor) == 0 { board.add(.ignoreMarks) }
         }
         _ = Fanotify.respond(group: group, descriptor: event.descriptor, allow: decision.allow)

@@ -32,21 +32,54 @@ public final class PermissionReporter: @unchecked Sendable {
     }
 
     /// Whether a process is one of the agent's own.
-    func isOwn(_ pid: Int32) -> Bool { pid != 0 && ownProcesses.contains(pid) }
+    package func isOwn(_ pid: Int32) -> Bool { pid != 0 && ownProcesses.contains(pid) }
 
     /// Puts everything that the alert says into the record.
     func capture(
         _ decision: PermissionDecision, decider: inout PermissionDecider, thread: Int32,
         state: UnsafePointer<EnforcementState>
     ) {
-        isBlock = !decision.allow
-        _ = decider.facts.readStatus()
-        _ = decider.facts.readStat()
         decider.facts.readSystemCall()
-        let facts = decider.facts
+        var call: ReportedCall?
+        if case .blocked(let number, _) = decider.facts.systemCall {
+            let flags = OpenIntent.of(decider.facts.systemCall, tid: thread).flags
+            call = ReportedCall(
+                number: Int32(truncatingIfNeeded: number), openFlags: UInt32(truncatingIfNeeded: flags))
+        }
+        capture(
+            decision, facts: &decider.facts, mechanism: .fanotify, call: call, resource: decider.path,
+            alias: decider.alias, state: state)
+    }
+
+    /// The system call that an alert is about.
+    package struct ReportedCall {
+        /// Its number on this machine's own architecture.
+        var number: Int32
+        /// `O_*` flags, if it opens something and they are known.
+        var openFlags: UInt32?
+
+        /// Names a call.
+        package init(number: Int32, openFlags: UInt32? = nil) {
+            self.number = number
+            self.openFlags = openFlags
+        }
+    }
+
+    /// Puts everything that the alert says into the record.
+    ///
+    /// - Parameter resource: the object's path, or what `EventField.resource` says for the category.
+    package func capture(
+        _ decision: PermissionDecision, facts: inout PermissionFacts, mechanism: EventHeader.Mechanism,
+        call: ReportedCall?, resource: UnsafeRawBufferPointer, alias: UnsafeRawBufferPointer,
+        state: UnsafePointer<EnforcementState>
+    ) {
+        isBlock = !decision.allow
+        _ = facts.readStatus()
+        _ = facts.readStat()
+        let thread = facts.thread
         var header = EventHeader(
-            kind: .verdict, category: decision.category == .process ? .process : .file,
-            effect: decision.allow ? .audit : .block, mechanism: .fanotify)
+            kind: .verdict, category: decision.category.reported, effect: decision.allow ? .audit : .block,
+            mechanism: mechanism)
         header.ruleID = decision.rule.rawValue
         header.generation = state.pointee.snapshot.generation
         header.wallClock = KernelClock.wall
@@ -56,10 +89,12 @@ public final class PermissionReporter: @unchecked Sendable {
         header.uid = facts.status.uid.real
         header.oid = facts.object.uid
         header.flags.insert(.openFlagsUnknown)
-        if case .blocked(let number, _) = facts.systemCall {
-            header.syscall = Int32(truncatingIfNeeded: number)
-            header.openFlags = UInt32(truncatingIfNeeded: OpenIntent.of(facts.systemCall, tid: thread).flags)
-            header.flags.remove(.openFlagsUnknown)
+        if let call {
+            header.syscall = call.number
+            if let flags = call.openFlags {
+                header.openFlags = flags
+                header.flags.remove(.openFlagsUnknown)
+            }
         }
         if decision.pathUntrusted { header.flags.insert(.pathUntrusted) }
         if decision.matchedByObject { header.flags.insert(.matchedByObject) }
@@ -68,14 +103,14 @@ public final class PermissionReporter: @unchecked Sendable {
             header.noticeCode = UInt32(row.rawValue)
         }
         var fields = EventFields()
-        fields[.resource] = decider.path
-        fields[.requestedPath] = decider.alias
-        if let path = decider.facts.executable(state.pointee) { fields[.executable] = path }
-        if let path = decider.facts.parentExecutable(state.pointee) { fields[.parentExecutable] = path }
+        fields[.resource] = resource
+        fields[.requestedPath] = alias
+        if let path = facts.executable(state.pointee) { fields[.executable] = path }
+        if let path = facts.parentExecutable(state.pointee) { fields[.parentExecutable] = path }
         let length = ProcFS.workingDirectory(of: thread, into: buffer)
         if length > 0 { fields[.workingDirectory] = UnsafeRawBufferPointer(rebasing: buffer[0..<length]) }
-        let isExec = decision.category == .process && decider.facts.isExec
-        if let arguments = isExec ? decider.facts.executedArguments() : decider.facts.callerArguments() {
+        let isExec = decision.category == .process && facts.isExec
+        if let arguments = isExec ? facts.executedArguments() : facts.callerArguments() {
             fields[.arguments] = arguments
         }
         withUnsafeTemporaryAllocation(byteCount: 48, alignment: 8) { text in
@@ -89,7 +124,7 @@ public final class PermissionReporter: @unchecked Sendable {
     }
 
     /// Writes the captured record to its ring and wakes the front when it sleeps.
-    func publish(_ board: StatusBoard) {
+    package func publish(_ board: StatusBoard) {
         let push = isBlock ? blockRing.write(record) : eventRing.write(record)
         if !push.isWritten { board.add(isBlock ? .blockRecordsLost : .eventRecordsLost) }
         if push.mustWakeConsumer { EventDescriptor.signal(wake) }
@@ -121,6 +156,20 @@ public final class PermissionReporter: @unchecked Sendable {
             record = writer.build(header, fields)
         }
         publish(board)
+    }
+}
+
+extension Category {
+    /// The category as records name it.
+    fileprivate var reported: EventHeader.Category {
+        switch self {
+        case .process: .process
+        case .file: .file
+        case .networkProtocol: .protocol
+        case .dns: .dns
+        case .capability: .capability
+        case .syscall: .syscall
+        }
     }
 }
 

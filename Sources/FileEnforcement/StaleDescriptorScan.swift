@@ -1,3 +1,4 @@
+import Glibc
 import LinuxKernel
 import PolicyEngine
 
@@ -12,17 +13,41 @@ public struct StaleDescriptor: Sendable, Equatable {
     public var path: [UInt8]
     /// The rule.
     public var rule: RuleID
+    /// The object.
+    fileprivate var object: ObjectKey
 
-    /// Creates a finding.
-    public init(pid: Int32, number: Int32, path: [UInt8], rule: RuleID) {
-        self.pid = pid
-        self.number = number
-        self.path = path
-        self.rule = rule
+    /// Ends the process, if it still is the one that holds the object; never the first process.
+    ///
+    /// - Returns: 0, or a negated errno: -ESRCH when there is nobody left to end.
+    public func endHolder() -> Int32 {
+        guard pid > 1 else { return -EPERM }
+        let process: Descriptor
+        do { process = try ProcessDescriptor.open(pid) } catch { return -error.errno }
+        // While the descriptor holds the process its number means nobody else.
+        var isHolder = false
+        forEachHeldObject(of: pid) { _, key in isHolder = isHolder || key == object }
+        return isHolder ? ProcessDescriptor.sendSignal(SIGKILL, to: process.raw) : -ESRCH
     }
 }
 
-/// Looks through `/proc/<pid>/fd` of every process for objects that the plan protects.
+/// An object, as a descriptor shows it.
+private struct ObjectKey: Hashable, Sendable {
+    var device: UInt64
+    var inode: UInt64
+
+    init(_ status: ObjectStatus) {
+        device = status.device
+        inode = status.inode
+    }
+}
+
+/// Calls `body` with everything that a process has open (the descriptor's number) or mapped (-1).
+private func forEachHeldObject(of pid: Int32, _ body: (Int32, ObjectKey) -> Void) {
+    _ = ProcFS.forEachDescriptor(of: pid) { body($0, ObjectKey($1)) }
+    _ = ProcFS.forEachMappedFile(of: pid) { body(-1, ObjectKey($1)) }
+}
+
+/// Looks through the descriptors and mappings of every process for objects that the plan protects.
 enum StaleDescriptorScan {
     /// Most findings of one scan.
     static let limit = 4096
@@ -34,7 +59,7 @@ enum StaleDescriptorScan {
         for subject in plan.indexed {
             _ = DirectoryWalk.run(subject.path, recursive: subject.recursive ?? false) { entry in
                 if !entry.isDirectory {
-                    subjects[ObjectKey(entry.status.device, entry.status.inode)] = (entry.path, subject.rule)
+                    subjects[ObjectKey(entry.status)] = (entry.path, subject.rule)
                 }
                 return subjects.count < FileEnforcer.indexCapacity
             }
@@ -42,22 +67,16 @@ enum StaleDescriptorScan {
         var processes: [Int32] = []
         _ = ProcFS.forEachProcess { processes.append($0) }
         for pid in processes {
-            _ = ProcFS.forEachDescriptor(of: pid) { number, status in
-                guard found.count < limit, let subject = subjects[ObjectKey(status.device, status.inode)] else {
-                    return
-                }
-                found.append(StaleDescriptor(pid: pid, number: number, path: subject.path, rule: subject.rule))
+            var mapped: Set<ObjectKey> = []
+            forEachHeldObject(of: pid) { number, key in
+                guard found.count < limit, let subject = subjects[key] else { return }
+                // A file is mapped in several pieces, and often still open.
+                if number < 0 && !mapped.insert(key).inserted { return }
+                mapped.insert(key)
+                found.append(
+                    StaleDescriptor(pid: pid, number: number, path: subject.path, rule: subject.rule, object: key))
             }
         }
         return found
-    }
-
-    private struct ObjectKey: Hashable {
-        var device: UInt64
-        var inode: UInt64
-        init(_ device: UInt64, _ inode: UInt64) {
-            self.device = device
-            self.inode = inode
-        }
     }
 }

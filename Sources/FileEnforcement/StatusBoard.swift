@@ -9,7 +9,12 @@ public struct StatusBoard: @unchecked Sendable {
     private let slots: UnsafeMutablePointer<Atomic<UInt64>>
 
     /// Bytes of shared memory that a board needs.
-    public static let size = 4096
+    public static let size = 4096 + callSlots * 16
+
+    /// Trees whose last notification is remembered.
+    private static let callSlots = 4096
+    /// First of two slots for each: tree, notification.
+    private static let callBase = 512
 
     /// A named slot.
     public enum Slot: Int, Sendable, CaseIterable {
@@ -65,6 +70,18 @@ public struct StatusBoard: @unchecked Sendable {
         case frontRestarts
         /// Events that arrived without a worker and were decided by the next.
         case adoptedEvents
+        /// Notified system calls of supervised trees.
+        case calls
+        /// Supervised trees that were ever started.
+        case treesStarted
+        /// Supervised trees that are alive.
+        case supervisedTrees
+        /// CLOCK_MONOTONIC nanoseconds since which a notified call is being taken or decided; 0 = none.
+        case heldCallSince
+        /// Its tree, valid while `heldCallSince` is not 0.
+        case heldCallTree
+        /// Its notification id; 0 while it is being taken.
+        case heldCall
     }
 
     /// First slot of the failure counters, one for each `FailureRow`.
@@ -84,6 +101,21 @@ public struct StatusBoard: @unchecked Sendable {
     /// Adds to a slot.
     public func add(_ slot: Slot, _ amount: UInt64 = 1) {
         slots[slot.rawValue].wrappingAdd(amount, ordering: .relaxed)
+    }
+
+    /// Remembers the notification that was last taken from a tree's listener. The kernel numbers a listener's notifications one
+    /// after the other, so this tells which one a worker that died had just taken.
+    package func setLastCall(_ id: UInt64, of tree: UInt64) {
+        let slot = Self.callBase + 2 * Int(tree % UInt64(Self.callSlots))
+        slots[slot].store(tree, ordering: .releasing)
+        slots[slot + 1].store(id, ordering: .releasing)
+    }
+
+    /// The notification that was last taken from a tree's listener; `nil` for none.
+    package func lastCall(of tree: UInt64) -> UInt64? {
+        let slot = Self.callBase + 2 * Int(tree % UInt64(Self.callSlots))
+        guard slots[slot].load(ordering: .acquiring) == tree else { return nil }
+        return slots[slot + 1].load(ordering: .acquiring)
     }
 
     /// Counts a failure.

@@ -4,6 +4,8 @@
 // Prints "ok" or "errno N NAME" and, for reads, the first bytes. Exits 0 when the operation succeeded, 10 when the kernel
 // refused it, 2 on wrong usage. Every verb is one row of the table at the end of the file.
 
+#include "victim.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -24,7 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int failed(void) {
+int failed(void) {
     int code = errno;
     printf("errno %d %s\n", code, strerrorname_np(code));
     return 10;
@@ -51,7 +53,7 @@ static int written(int fd) {
     return 0;
 }
 
-static int done(long result) {
+int done(long result) {
     if (result < 0) return failed();
     printf("ok\n");
     return 0;
@@ -230,6 +232,18 @@ static int do_hold(char **a) {
     if (!fgets(line, sizeof line, stdin)) return 3;
     return show(fd);
 }
+// Reads from a descriptor that it was started with.
+static int do_read_descriptor(char **a) { return show(atoi(a[0])); }
+
+// Opens, and becomes the program PROGRAM that reads through the descriptor.
+static int do_pass(char **a) {
+    int fd = open(a[0], O_RDONLY);
+    if (fd < 0) return failed();
+    char number[16];
+    snprintf(number, sizeof number, "%d", fd);
+    execv(a[1], (char *[]){a[1], "read-descriptor", number, NULL});
+    return failed();
+}
 // Opens as another user.
 static int do_as(char **a) {
     uid_t user = (uid_t)atol(a[0]);
@@ -298,10 +312,20 @@ static const struct {
     {"hammer-for", 2, do_hammer_for},
     {"hammer-until", 3, do_hammer_until},
     {"hold", 1, do_hold},
+    {"read-descriptor", 1, do_read_descriptor},
+    {"pass", 2, do_pass},
     {"as", 2, do_as},
     {"as-write", 2, do_as_write},
     {"as-exec", 2, do_as_exec},
     {"fresh-mount-exec", 3, do_fresh_mount_exec},
+    {"socket", 3, do_socket},
+    {"socketpair", 3, do_socketpair},
+    {"daemon-socket", 3, do_daemon_socket},
+    {"hammer-socket", 4, do_hammer_socket},
+    {"flood", 5, do_flood},
+    {"map", 1, do_map},
+    {"syscall", 4, do_syscall},
+    {"int80", 4, do_int80},
 };
 
 int main(int count, char **arguments) {

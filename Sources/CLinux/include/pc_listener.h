@@ -1,0 +1,60 @@
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/// A notification, as seccomp_unotify(2) has it.
+struct pc_notification {
+    uint64_t id;
+    /// The *thread* that waits.
+    uint32_t thread;
+    uint32_t flags;
+    int32_t number;
+    uint32_t architecture;
+    uint64_t instruction_pointer;
+    uint64_t arguments[6];
+};
+
+/// Installs a program on the calling thread: seccomp(SECCOMP_SET_MODE_FILTER). `listens`: with SECCOMP_FILTER_FLAG_NEW_LISTENER,
+/// and WAIT_KILLABLE_RECV where the kernel has it (5.19); gives the listener. 0, a descriptor, or -errno (-EBUSY: the
+/// thread has a listener already). Only system calls: for a child between fork and exec.
+int pc_filter_install(const void *program, uint32_t instructions, int listens);
+
+/// SECCOMP_IOCTL_NOTIF_RECV: 0 or -errno (-ENOENT: the thread has gone; -EINTR).
+int pc_listener_receive(int listener, struct pc_notification *out);
+/// SECCOMP_IOCTL_NOTIF_SEND. `error` is a negated errno, `continues` is SECCOMP_USER_NOTIF_FLAG_CONTINUE. 0 or -errno
+/// (-ENOENT: nobody waits any more).
+int pc_listener_respond(int listener, uint64_t id, int64_t value, int32_t error, int continues);
+/// SECCOMP_IOCTL_NOTIF_ID_VALID: 0, or -ENOENT.
+int pc_listener_is_valid(int listener, uint64_t id);
+/// SECCOMP_IOCTL_NOTIF_ADDFD (Linux 5.9): a copy of `descriptor` becomes one of the target's. `answers` also ends the call
+/// with it, in one step (SECCOMP_ADDFD_FLAG_SEND, 5.14). The number in the target, or -errno.
+int pc_listener_add_descriptor(int listener, uint64_t id, int descriptor, uint32_t flags, int answers);
+/// SECCOMP_IOCTL_NOTIF_SET_FLAGS with SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (Linux 6.6). 0 or -errno.
+int pc_listener_wake_synchronously(int listener);
+
+/// A child that is to run under filters.
+struct pc_supervised {
+    const char *path;
+    char *_Nullable const *_Nonnull arguments;
+    char *_Nullable const *_Nonnull environment;
+    /// The first program and the one with the listener: struct sock_filter.
+    const void *guard;
+    const void *tree;
+    uint32_t guard_instructions;
+    uint32_t tree_instructions;
+    /// Sets no_new_privs: needed without CAP_SYS_ADMIN.
+    int32_t no_new_privileges;
+    /// Bit n = capability n: dropped from every set of the child.
+    uint64_t dropped_capabilities;
+};
+
+/// Starts the child up to the point where its filters are installed, and waits there with it. `listener` is the number of the
+/// listener *in the child*; `gate` is to be given to pc_supervise_release or closed, which ends the child. 0 or -errno of
+/// the step that failed; no child is left then.
+int pc_supervise(const struct pc_supervised *request, int32_t *pid, int *pidfd, int *listener, int *gate);
+/// Lets the child execute its program: 0, or -errno of execve(2). Closes `gate`.
+int pc_supervise_release(int gate);
+
+#pragma clang assume_nonnull end

@@ -1,0 +1,44 @@
+#pragma once
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+enum pc_filter_kind {
+    PC_FILTER_ALLOW = 0,
+    /// SECCOMP_RET_USER_NOTIF.
+    PC_FILTER_NOTIFY = 1,
+    /// SECCOMP_RET_ERRNO with `error`.
+    PC_FILTER_ERRNO = 2,
+};
+
+struct pc_filter_action {
+    uint32_t kind;
+    uint32_t error;
+};
+
+/// The argument's bits in `mask` are those of `value`.
+struct pc_filter_comparison {
+    uint32_t argument;
+    uint64_t mask;
+    uint64_t value;
+};
+
+struct pc_filter_rule {
+    /// A name that libseccomp knows, on whatever architecture.
+    const char *_Nullable name;
+    struct pc_filter_action action;
+    uint32_t comparison_count;
+    struct pc_filter_comparison comparisons[4];
+};
+
+/// Builds a program for the native architecture and, where there is one, its 32-bit companion. Calls of any other architecture, and
+/// x32's, kill the process. A rule whose call an architecture lacks does not exist there. Writes `struct sock_filter` values
+/// to `program` and libseccomp's pseudo code to `text` (-1: not at all). 0 or -errno (-ENOENT: a name nobody knows).
+int pc_filter_build(
+    const struct pc_filter_rule *rules, uint32_t count, struct pc_filter_action otherwise, int program, int text);
+
+/// The same for the program that knows nothing but names: every call in libseccomp's tables is allowed, any other number
+/// gives ENOSYS.
+int pc_filter_build_known_calls(int program, int text);
+
+#pragma clang assume_nonnull end

@@ -1,0 +1,137 @@
+import LinuxKernel
+
+/// The filter of a supervised tree, as a list of rules. What registers decide is decided here; what is left is notified.
+///
+/// Two programs come of it, and the kernel takes the stricter answer (seccomp(2)): the guard, which gives ENOSYS for calls
+/// nobody has a name for, is installed first; then the tree's own, which has the listener.
+public struct FilterPlan: Sendable, Equatable {
+    /// Rules of the program with the listener; everything else goes on.
+    public private(set) var rules: [FilterProgram.Rule] = []
+
+    private static let permissionDenied = FilterProgram.Action.errno(1)
+    private static let notImplemented = FilterProgram.Action.errno(38)
+
+    /// The plan for what the rules want; without rules none is needed, and nothing is filtered.
+    public init(_ needs: FilterNeeds) {
+        guard !needs.isEmpty else { return }
+        addWaysAround()
+        addNamespaces()
+        if needs.listsPrograms { addNamelessPrograms() }
+        addSockets(needs.sockets)
+    }
+
+    /// No program is needed.
+    public var isEmpty: Bool { rules.isEmpty }
+
+    /// Both programs.
+    public func programs() throws(KernelError) -> (guardProgram: FilterProgram, treeProgram: FilterProgram) {
+        (try .knownCalls(), try FilterProgram(rules: rules, otherwise: .allow))
+    }
+
+    // MARK: - Parts
+
+    private mutating func add(_ action: FilterProgram.Action, _ names: String...) {
+        for name in names { rules.append(FilterProgram.Rule(name, action)) }
+    }
+
+    /// Calls that would do what the rules are about without being asked.
+    private mutating func addWaysAround() {
+        // What these do is in memory or in another task: libraries fall back on calls that are seen.
+        add(Self.notImplemented, "io_uring_setup", "io_uring_enter", "io_uring_register", "clone3")
+        // i386: arguments in memory; the C library has used the calls of their own since Linux 4.3.
+        add(Self.notImplemented, "socketcall", "ipc")
+        // Acting through another process, or taking what it has.
+        add(
+            Self.permissionDenied, "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "kcmp",
+            "open_by_handle_at", "userfaultfd", "bpf", "perf_event_open", "kexec_load", "kexec_file_load",
+            "init_module", "finit_module", "delete_module")
+        // PTRACE_TRACEME lets a parent trace; attaching, seizing and writing do the harm.
+        for request: UInt64 in [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 18, 19, 24, 31, 32] {
+            rules.append(
+                FilterProgram.Rule(
+                    "ptrace", Self.permissionDenied,
+                    [FilterProgram.Comparison(argument: 0, mask: 0xFFFF_FFFF, value: request)]))
+        }
+        // From PTRACE_SETOPTIONS (0x4200) on: seize, get and set of register sets and the like.
+        rules.append(
+            FilterProgram.Rule(
+                "ptrace", Self.permissionDenied,
+                [FilterProgram.Comparison(argument: 0, mask: 0xFFFF_FF00, value: 0x4200)]))
+    }
+
+    /// New namespaces and mounts make names mean something else.
+    private mutating func addNamespaces() {
+        add(
+            Self.permissionDenied, "setns", "mount", "umount", "umount2", "pivot_root", "fsopen", "fsconfig", "fsmount",
+            "fspick", "move_mount", "open_tree", "mount_setattr")
+        // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
+        for flag: UInt64 in [
+            0x20000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000,
+        ] {
+            for call in ["clone", "unshare"] {
+                rules.append(
+                    FilterProgram.Rule(
+                        call, Self.permissionDenied,
+                        [FilterProgram.Comparison(argument: 0, mask: flag, value: flag)]))
+            }
+        }
+        // CLONE_NEWTIME is a bit of the exit signal for clone(2).
+        rules.append(
+            FilterProgram.Rule(
+                "unshare", Self.permissionDenied, [FilterProgram.Comparison(argument: 0, mask: 0x80, value: 0x80)]))
+    }
+
+    /// Programs that no event names: under an allow-list nothing unnamed runs.
+    private mutating func addNamelessPrograms() {
+        // MFD_NOEXEC_SEAL (0x8, Linux 6.3) makes the file one that cannot be executed.
+        rules.append(
+            FilterProgram.Rule(
+                "memfd_create", Self.permissionDenied, [FilterProgram.Comparison(argument: 1, mask: 0x8, value: 0)]))
+        // AT_EMPTY_PATH: the file behind a descriptor.
+        rules.append(
+            FilterProgram.Rule(
+                "execveat", Self.permissionDenied,
+                [FilterProgram.Comparison(argument: 4, mask: 0x1000, value: 0x1000)]))
+    }
+
+    private mutating func addSockets(_ sockets: FilterNeeds.Sockets) {
+        switch sockets {
+        case .none: return
+        case .all:
+            for domain: UInt64 in [2, 10, 17] { addSocket(domain, []) }
+        case .some(let interest):
+            for type in interest.types {
+                for domain: UInt64 in [2, 10] { addSocket(domain, [Self.type(type)]) }
+                // SOCK_PACKET and raw packets.
+                if type == 3 || type == 10 { addSocket(17, []) }
+            }
+            for number in interest.protocols {
+                for domain: UInt64 in [2, 10] {
+                    addSocket(domain, [Self.number(number)])
+                    for (type, own) in Self.defaults where own == number {
+                        addSocket(domain, [Self.type(type), Self.number(0)])
+                    }
+                    if number == 6 { addSocket(domain, [Self.number(262)]) }
+                }
+            }
+        }
+    }
+
+    /// The transport of a type's protocol 0.
+    private static let defaults: [(type: Int32, number: Int32)] = [(1, 6), (2, 17), (5, 132)]
+
+    /// The low four bits; SOCK_NONBLOCK and SOCK_CLOEXEC are above.
+    private static func type(_ type: Int32) -> FilterProgram.Comparison {
+        FilterProgram.Comparison(argument: 1, mask: 0xF, value: UInt64(type))
+    }
+
+    private static func number(_ number: Int32) -> FilterProgram.Comparison {
+        FilterProgram.Comparison(argument: 2, mask: 0xFFFF_FFFF, value: UInt64(number))
+    }
+
+    private mutating func addSocket(_ domain: UInt64, _ comparisons: [FilterProgram.Comparison]) {
+        let family = FilterProgram.Comparison(argument: 0, mask: 0xFFFF_FFFF, value: domain)
+        // Of socketpair(2) only AF_UNIX and AF_TIPC exist.
+        rules.append(FilterProgram.Rule("socket", .notify, [family] + comparisons))
+    }
+}
