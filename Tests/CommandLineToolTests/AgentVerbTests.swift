@@ -53,6 +53,33 @@ import Testing
             agent.requests.last == .apply(documents: [PolicyDocument(name: first, text: Self.policy)], dryRun: true))
     }
 
+    @Test(arguments: [1, 1999, 2000, 2001, 4000, 5003]) func aLongStatusIsAskedForInPages(count: Int) throws {
+        let rules = (0..<count).map { number in
+            RuleCoverage(
+                policy: "p\(number)", category: "file", subject: "/x", action: "Block", position: "f:1:1",
+                enforcedBy: [], gaps: [])
+        }
+        let agent = try FakeAgent(
+            in: folder,
+            .answer { request in
+                if case .rules(let start) = request {
+                    return [
+                        .rules(Array(rules.dropFirst(start).prefix(AgentStatus.rulePage)), generation: 7)
+                    ]
+                }
+                return [
+                    .status(
+                        AgentStatus(
+                            version: "1", host: "h", generation: 7, processes: [:], counters: [:], failures: [],
+                            rules: Array(rules.prefix(AgentStatus.rulePage)), gaps: []))
+                ]
+            })
+        defer { agent.stop() }
+        let run = try tool("status", "--json", on: agent)
+        let status = try JSONDecoder().decode(AgentStatus.self, from: Data(run.output.utf8))
+        #expect(status.rules == rules)
+    }
+
     @Test func aRefusalIsOneLineAReasonAndExitCodeOne() throws {
         let agent = try FakeAgent(in: folder, .answer { _ in [.failed(messages: ["a:1:1: bad", "b:2:2: worse"])] })
         defer { agent.stop() }

@@ -35,7 +35,7 @@ final class AgentUnderTest {
     }()
 
     /// Starts the agent on policies in which `@` stands for the place's root, and waits until it enforces.
-    init(_ place: any Place, policies: [String: String], options: [String] = []) throws {
+    init(_ place: any Place, policies: [String: String], options: [String] = [], isThrottled: Bool = false) throws {
         self.place = place
         directory = place.outside
         try FileManager.default.createDirectory(atPath: directory + "/policies", withIntermediateDirectories: true)
@@ -52,8 +52,8 @@ final class AgentUnderTest {
         process.arguments =
             command.dropFirst() + [
                 "--policies", own + "/policies", "--alerts", alerts, "--run-directory", own + "/run",
-                "--state-directory", own + "/state", "--no-throttle",
-            ] + options
+                "--state-directory", own + "/state",
+            ] + (isThrottled ? [] : ["--no-throttle"]) + options
         process.standardError = FileHandle(forWritingAtPath: errors)
         process.standardOutput = FileHandle(forWritingAtPath: place.enter.isEmpty ? errors : alertsPath)
         let start = Date()
@@ -111,8 +111,13 @@ final class AgentUnderTest {
     }
 
     /// Runs the command line tool against this agent.
-    func tool(_ arguments: String..., input: String? = nil) -> Shell.Result {
-        run([place.binaries + "/portcullis"] + arguments + ["--socket", socket], input: input)
+    func tool(_ arguments: String..., input: String? = nil) -> Shell.Result { tool(arguments, input: input) }
+
+    func tool(_ arguments: [String], input: String? = nil) -> Shell.Result {
+        var words = arguments
+        // What comes after -- is not the tool's.
+        words.insert(contentsOf: ["--socket", socket], at: words.firstIndex(of: "--") ?? words.endIndex)
+        return run([place.binaries + "/portcullis"] + words, input: input)
     }
 
     func stop() {

@@ -6,9 +6,10 @@ enum KernelSuite {}
 
 extension AgentUnderTest {
     /// A host policy with these file and process rules; `@` is the scratch root.
-    static func policy(_ name: String = "p", file: String = "", process: String = "", action: String = "Block")
-        -> String
-    {
+    static func policy(
+        _ name: String = "p", file: String = "", process: String = "", network: String = "", capabilities: String = "",
+        action: String = "Block"
+    ) -> String {
         var text = """
             apiVersion: security.kubearmor.com/v1
             kind: KubeArmorHostPolicy
@@ -22,6 +23,8 @@ extension AgentUnderTest {
             """
         if !file.isEmpty { text += "  file: {\(file)}\n" }
         if !process.isEmpty { text += "  process: {\(process)}\n" }
+        if !network.isEmpty { text += "  network: {\(network)}\n" }
+        if !capabilities.isEmpty { text += "  capabilities: {\(capabilities)}\n" }
         return text + "  action: \(action)\n"
     }
 

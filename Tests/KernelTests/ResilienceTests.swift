@@ -117,11 +117,22 @@ extension KernelSuite {
             #expect(agent.victim("read", scratch.path("prot/secret")).output.contains("EPERM"))
         }
 
+        /// User and system time in ticks of 10 ms.
+        private static func processorTicks(_ pid: Int32) throws -> Int {
+            let text = try String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
+            let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
+            return fields.count > 12 ? (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0) : 0
+        }
+
         @Test func aNewAgentTakesOverFromOneWithoutGuardian() throws {
             let scratch = try Scratch()
             let first = try start(scratch)
             let orphan = try #require(first.pid(of: "worker"))
             kill(first.pid, SIGKILL)
+            // It sleeps while nothing happens.
+            let before = try Self.processorTicks(orphan)
+            Thread.sleep(forTimeInterval: 0.5)
+            #expect(try Self.processorTicks(orphan) - before < 10)
             let stop = scratch.outside + "/stop"
             let result = try background(first, "hammer-until", scratch.path("prot/secret"), stop, "1000")
             let second = try start(scratch)
