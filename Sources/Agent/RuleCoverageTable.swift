@@ -13,7 +13,7 @@ enum RuleCoverageTable {
     /// The row of a file rule. fanotify(7) has no permission event for changes of names and metadata.
     private static let fileGaps = [
         "rename, unlink, link, mkdir, chmod, chown, xattr, truncate(path) and O_PATH have no fanotify permission event: "
-            + "only a supervised tree holds them",
+            + "they are not held",
         "a denied O_CREAT leaves an empty file behind",
         "io_uring can make a write look like a read (readOnly) unless kernel.io_uring_disabled is set",
     ]
@@ -23,13 +23,17 @@ enum RuleCoverageTable {
             return preset == .filelessExec
                 ? Row(
                     enforcedBy: ["fanotify"],
-                    gaps: ["memfd execution raises no fanotify event: only a supervised tree holds it"])
-                : Row(enforcedBy: [], gaps: ["preset \(preset.rawValue) needs a supervised tree"])
+                    gaps: ["memfd execution raises no fanotify event: it is not held"])
+                : Row(enforcedBy: [], gaps: ["preset \(preset.rawValue): no mechanism of this version sees it"])
         }
         switch rule.category {
         case .file: return Row(enforcedBy: ["fanotify"], gaps: fileGaps)
         case .process:
-            return Row(enforcedBy: ["fanotify"], gaps: ["memfd execution raises no fanotify event"])
+            return Row(
+                enforcedBy: ["fanotify"],
+                gaps: [
+                    "memfd execution raises no fanotify event: only a supervised tree under an allow-list refuses it"
+                ])
         case .networkProtocol:
             return Row(enforcedBy: ["seccomp"], gaps: ["only in supervised trees ('portcullis run')"])
         case .dns: return Row(enforcedBy: [], gaps: ["no mechanism of this version sees it"])
