@@ -110,7 +110,9 @@ public final class FileEnforcer {
     }
 
     /// Who has protected files open or mapped since before the rules in force. Slow: looks at every process.
-    public func staleDescriptors() -> [StaleDescriptor] { StaleDescriptorScan.run(plan) }
+    public func staleDescriptors() -> [StaleDescriptor] {
+        state.map { StaleDescriptorScan(state: UnsafePointer($0)).run(plan) } ?? []
+    }
 
     /// Reports a descriptor that was open before its rule.
     public func report(_ stale: StaleDescriptor, reporter: PermissionReporter) {

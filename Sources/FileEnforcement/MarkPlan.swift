@@ -99,6 +99,8 @@ public struct MarkPlan: Sendable, Equatable {
         public var recursive: Bool?
         /// The rule.
         public var rule: RuleID
+        /// What the rule is about.
+        public var category: Category
     }
 
     /// An empty plan.

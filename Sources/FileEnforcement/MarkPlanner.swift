@@ -231,7 +231,9 @@ public struct MarkPlanner {
     }
 
     private mutating func index(_ path: [UInt8], recursive: Bool?, _ subject: OwnedSubject) {
-        plan.indexed.append(MarkPlan.IndexedSubject(path: path, recursive: recursive, rule: subject.rule))
+        plan.indexed.append(
+            MarkPlan.IndexedSubject(
+                path: path, recursive: recursive, rule: subject.rule, category: subject.category))
     }
 
     private mutating func note(_ subject: OwnedSubject, _ gap: PlanNote.Gap) {

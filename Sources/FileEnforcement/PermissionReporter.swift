@@ -110,7 +110,9 @@ public final class PermissionReporter: @unchecked Sendable {
         let length = ProcFS.workingDirectory(of: thread, into: buffer)
         if length > 0 { fields[.workingDirectory] = UnsafeRawBufferPointer(rebasing: buffer[0..<length]) }
         let isExec = decision.category == .process && facts.isExec
-        if let arguments = isExec ? facts.executedArguments() : facts.callerArguments() {
+        // argv lies in the caller's memory. A call that a notification lets go on is one whose memory nobody has looked at.
+        let mayReadMemory = mechanism != .seccomp || !decision.allow
+        if mayReadMemory, let arguments = isExec ? facts.executedArguments() : facts.callerArguments() {
             fields[.arguments] = arguments
         }
         withUnsafeTemporaryAllocation(byteCount: 48, alignment: 8) { text in

@@ -47,36 +47,72 @@ private func forEachHeldObject(of pid: Int32, _ body: (Int32, ObjectKey) -> Void
     _ = ProcFS.forEachMappedFile(of: pid) { body(-1, ObjectKey($1)) }
 }
 
-/// Looks through the descriptors and mappings of every process for objects that the plan protects.
-enum StaleDescriptorScan {
+/// Looks through the descriptors and mappings of every process for files that it could not open any more under the rules in force.
+/// Programs are not looked for: a process rule says nothing about those that run already.
+struct StaleDescriptorScan {
     /// Most findings of one scan.
     static let limit = 4096
 
-    static func run(_ plan: MarkPlan) -> [StaleDescriptor] {
-        var found: [StaleDescriptor] = []
-        guard !plan.indexed.isEmpty else { return found }
-        var subjects: [ObjectKey: (path: [UInt8], rule: RuleID)] = [:]
-        for subject in plan.indexed {
+    let state: UnsafePointer<EnforcementState>
+
+    func run(_ plan: MarkPlan) -> [StaleDescriptor] {
+        let files = plan.indexed.filter { $0.category == .file }
+        guard !files.isEmpty else { return [] }
+        var paths: [ObjectKey: [UInt8]] = [:]
+        for subject in files {
             _ = DirectoryWalk.run(subject.path, recursive: subject.recursive ?? false) { entry in
-                if !entry.isDirectory {
-                    subjects[ObjectKey(entry.status)] = (entry.path, subject.rule)
-                }
-                return subjects.count < FileEnforcer.indexCapacity
+                if !entry.isDirectory { paths[ObjectKey(entry.status)] = entry.path }
+                return paths.count < FileEnforcer.indexCapacity
             }
         }
         var processes: [Int32] = []
         _ = ProcFS.forEachProcess { processes.append($0) }
+        var found: [StaleDescriptor] = []
         for pid in processes {
-            var mapped: Set<ObjectKey> = []
+            var seen: Set<ObjectKey> = []
             forEachHeldObject(of: pid) { number, key in
-                guard found.count < limit, let subject = subjects[key] else { return }
+                guard found.count < Self.limit, let path = paths[key] else { return }
                 // A file is mapped in several pieces, and often still open.
-                if number < 0 && !mapped.insert(key).inserted { return }
-                mapped.insert(key)
-                found.append(
-                    StaleDescriptor(pid: pid, number: number, path: subject.path, rule: subject.rule, object: key))
+                if number < 0 && seen.contains(key) { return }
+                seen.insert(key)
+                guard let rule = denyingRule(pid, number, path) else { return }
+                found.append(StaleDescriptor(pid: pid, number: number, path: path, rule: rule, object: key))
             }
         }
         return found
+    }
+
+    /// The rule by which the holder would be denied the object now; `nil` when it would not be. What cannot be found out counts
+    /// against the holder.
+    private func denyingRule(_ pid: Int32, _ number: Int32, _ path: [UInt8]) -> RuleID? {
+        var facts = PermissionFacts()
+        defer { facts.deallocate() }
+        facts.begin(thread: pid, isExec: false, access: Self.writes(pid, number) ? .write : .read)
+        return path.withUnsafeBytes { bytes -> RuleID? in
+            var operation = ObjectOperation(category: .file, path: bytes)
+            // Each round names a new fact, and there are as many as bits in a FactSet.
+            for _ in 0..<8 {
+                let verdict = state.pointee.snapshot.verdict(for: operation)
+                if verdict.missing.isEmpty { return verdict.effect == .block ? verdict.rule : nil }
+                // The owner is the object's, which only an open tells.
+                guard !verdict.missing.contains(.ownership),
+                    facts.supply(verdict.missing, to: &operation, state: state.pointee)
+                else { break }
+            }
+            return state.pointee.snapshot.verdict(for: operation).rule
+        }
+    }
+
+    /// Whether a descriptor was opened for writing; a mapping counts as read, since it is private more often than not.
+    private static func writes(_ pid: Int32, _ number: Int32) -> Bool {
+        guard number >= 0 else { return false }
+        return withUnsafeTemporaryAllocation(byteCount: 512, alignment: 8) { buffer in
+            let length = ProcFS.read(of: pid, "fdinfo/\(number)", into: buffer)
+            guard length > 0 else { return true }
+            let text = String(decoding: buffer[0..<length], as: UTF8.self)
+            let line = text.split(separator: "\n").first { $0.hasPrefix("flags:") }
+            let flags = line?.split(whereSeparator: \.isWhitespace).last.flatMap { Int32($0, radix: 8) }
+            return flags.map { $0 & O_ACCMODE != O_RDONLY } ?? true
+        }
     }
 }

@@ -103,6 +103,8 @@ package struct CallLoop {
         _ state: UnsafePointer<EnforcementState>?
     ) {
         let id = notification.id
+        // What was found out is about the thread that waits only if it still does: its number may be another's by now.
+        guard SystemCallListener.isWaiting(tree.listener, id) else { return }
         _ =
             decision.allow
             ? SystemCallListener.proceed(tree.listener, id, because: proof)
