@@ -52,7 +52,7 @@ final class Front {
                 SinkQueue(name: "file", sink: alerts, encoding: settings.daemonKeys ? .daemon : .camelCase))
         }
         if settings.syslog {
-            queues.append(SinkQueue(name: "syslog", sink: SyslogSink(hostName: host.name)))
+            queues.append(SinkQueue(name: "syslog", sink: SyslogSink()))
         }
         let throttle = ThrottleSettings(
             isEnabled: settings.alertThrottling, maxAlertsPerSecond: Int32(clamping: settings.maxAlertPerSec),

@@ -41,6 +41,7 @@ public struct AlertEncoder: Sendable {
         static let cwd = RawNeeds(rawValue: 16)
         static let executableName = RawNeeds(rawValue: 32)
         static let resourceAlias = RawNeeds(rawValue: 64)
+        static let tty = RawNeeds(rawValue: 128)
 
         mutating func note(_ need: RawNeeds, if needed: Bool) {
             if needed { insert(need) }
@@ -92,7 +93,7 @@ public struct AlertEncoder: Sendable {
         out.stringIfAny("\"Action\":", alert.action)
         out.stringIfAny("\"Result\":", alert.result)
         raw.note(.cwd, if: out.textIfAny("\"Cwd\":", alert.cwd))
-        _ = out.textIfAny("\"TTY\":", alert.tty)
+        raw.note(.tty, if: out.textIfAny("\"TTY\":", alert.tty))
         out.integerIfAny("\"MaxAlertsPerSec\":", alert.maxAlertsPerSec)
         out.integerIfAny("\"DroppingAlertsInterval\":", alert.droppingAlertsInterval)
         out.beginObject("\"ExecEvent\":")
@@ -117,6 +118,7 @@ public struct AlertEncoder: Sendable {
             if needs.contains(.processName) { out.raw("\"ProcessNameRaw\":", alert.processName) }
             if needs.contains(.parentProcessName) { out.raw("\"ParentProcessNameRaw\":", alert.parentProcessName) }
             if needs.contains(.cwd) { out.raw("\"CwdRaw\":", alert.cwd) }
+            if needs.contains(.tty) { out.raw("\"TTYRaw\":", alert.tty) }
             if needs.contains(.executableName) { out.raw("\"ExecutableNameRaw\":", alert.executableName) }
         }
         out.flagIfTrue("\"PathUntrusted\":", alert.isPathUntrusted)
@@ -175,7 +177,7 @@ extension AlertEncoder {
         out.string("\"operation\":", alert.operation)
         raw.note(.resource, if: out.text("\"resource\":", alert.resource))
         raw.note(.cwd, if: out.text("\"cwd\":", alert.cwd))
-        _ = out.textIfAny("\"tty\":", alert.tty)
+        raw.note(.tty, if: out.textIfAny("\"tty\":", alert.tty))
         out.integer("\"oid\":", Int32(truncatingIfNeeded: alert.oid))
         out.stringIfAny("\"data\":", alert.data)
         if !alert.eventData.isEmpty { out.map("\"eventData\":", alert.eventData) }

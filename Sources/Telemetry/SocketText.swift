@@ -59,29 +59,30 @@ enum SocketText {
 
     /// linux/socket.h.
     private static func domainName(_ domain: Int32) -> String {
-        switch domain {
-        case 0: "AF_UNSPEC"
-        case 1: "AF_UNIX"
-        case 2: "AF_INET"
-        case 10: "AF_INET6"
-        case 16: "AF_NETLINK"
-        case 17: "AF_PACKET"
-        case let other: "\(other)"
-        }
+        domainNames[domain] ?? "\(domain)"
     }
 
-    /// linux/in.h.
+    /// The IANA registry of protocol numbers, as KubeArmor shows them (0 is HOPOPT there, although it means "the usual one"
+    /// in a call of socket(2)); 255 and 262 are Linux's own, linux/in.h.
     private static func protocolName(_ number: Int32) -> String {
-        switch number {
-        case 0: "0"
-        case 1: "ICMP"
-        case 6: "TCP"
-        case 17: "UDP"
-        case 58: "IPv6-ICMP"
-        case 132: "SCTP"
-        case 255: "RAW"
-        case 262: "MPTCP"
-        case let other: "\(other)"
-        }
+        protocolNames[number] ?? "\(number)"
     }
+
+    private static let domainNames: [Int32: String] = [
+        0: "AF_UNSPEC", 1: "AF_UNIX", 2: "AF_INET", 3: "AF_AX25", 4: "AF_IPX", 5: "AF_APPLETALK", 6: "AF_NETROM",
+        7: "AF_BRIDGE", 8: "AF_ATMPVC", 9: "AF_X25", 10: "AF_INET6", 11: "AF_ROSE", 12: "AF_DECnet",
+        13: "AF_NETBEUI", 14: "AF_SECURITY", 15: "AF_KEY", 16: "AF_NETLINK", 17: "AF_PACKET", 18: "AF_ASH",
+        19: "AF_ECONET", 20: "AF_ATMSVC", 21: "AF_RDS", 22: "AF_SNA", 23: "AF_IRDA", 24: "AF_PPPOX",
+        25: "AF_WANPIPE", 26: "AF_LLC", 27: "AF_IB", 28: "AF_MPLS", 29: "AF_CAN", 30: "AF_TIPC",
+        31: "AF_BLUETOOTH", 32: "AF_IUCV", 33: "AF_RXRPC", 34: "AF_ISDN", 35: "AF_PHONET", 36: "AF_IEEE802154",
+        37: "AF_CAIF", 38: "AF_ALG", 39: "AF_NFC", 40: "AF_VSOCK", 41: "AF_KCM", 42: "AF_QIPCRTR", 43: "AF_SMC",
+        44: "AF_XDP",
+    ]
+
+    private static let protocolNames: [Int32: String] = [
+        0: "HOPOPT", 1: "ICMP", 2: "IGMP", 4: "IPv4", 6: "TCP", 8: "EGP", 12: "PUP", 17: "UDP", 22: "XNS-IDP",
+        29: "ISO-TP4", 33: "DCCP", 41: "IPv6", 46: "RSVP", 47: "GRE", 50: "ESP", 51: "AH", 58: "IPv6-ICMP",
+        94: "IPIP", 98: "ENCAP", 103: "PIM", 108: "IPComp", 115: "L2TP", 132: "SCTP", 136: "UDPLite",
+        137: "MPLS-in-IP", 143: "Ethernet", 255: "RAW", 262: "MPTCP",
+    ]
 }

@@ -1,8 +1,9 @@
 import Glibc
 import Synchronization
 
-/// Sends each line as one RFC 5424 message to the local syslog socket (a datagram, as syslog(3) does). A log daemon that
-/// was restarted is found again with the next line.
+/// Sends each line as one message to the local syslog socket, framed as syslog(3) does it: `<PRI>Mmm dd hh:mm:ss TAG[PID]: `
+/// in one datagram. That is RFC 3164 without a host name: what journald and rsyslog take apart on `/dev/log` (an RFC 5424
+/// header would end up in the text). A log daemon that was restarted is found again with the next line.
 public final class SyslogSink: AlertSink {
     private struct State: Sendable {
         var descriptor: Int32 = -1
@@ -11,8 +12,8 @@ public final class SyslogSink: AlertSink {
     }
 
     private let path: String
-    private let header: [UInt8]
-    private let trailer: [UInt8]
+    private let priority: [UInt8]
+    private let tag: [UInt8]
     private let clock: TelemetryClock
     private let patience: Int32
     private let state: Mutex<State>
@@ -21,20 +22,19 @@ public final class SyslogSink: AlertSink {
     ///
     /// - Parameters:
     ///   - path: the daemon's socket, at most 107 bytes (unix(7)).
-    ///   - facility: RFC 5424 number; 10 is authpriv.
-    ///   - severity: RFC 5424 number; 5 is notice.
-    ///   - hostName, application: header fields, reduced to printable ASCII and cut to 255 and 48 characters.
+    ///   - facility: RFC 3164 number, at most 23; 10 is authpriv.
+    ///   - severity: RFC 3164 number, at most 7; 5 is notice.
+    ///   - application: the tag, reduced to letters, digits, `.`, `_` and `-` and cut to 32 characters.
     ///   - patience: milliseconds a full socket is waited for.
     public init(
-        path: String = "/dev/log", facility: UInt8 = 10, severity: UInt8 = 5, hostName: String,
-        application: String = "portcullis", clock: TelemetryClock = .system, patience: Int32 = 100
+        path: String = "/dev/log", facility: UInt8 = 10, severity: UInt8 = 5, application: String = "portcullis",
+        clock: TelemetryClock = .system, patience: Int32 = 100
     ) {
         self.path = path
         self.clock = clock
         self.patience = patience
-        header = Array("<\(Int(min(facility, 23)) * 8 + Int(min(severity, 7)))>1 ".utf8)
-        trailer = Array(
-            "Z \(Self.headerField(hostName, 255)) \(Self.headerField(application, 48)) \(getpid()) alert - ".utf8)
+        priority = Array("<\(Int(min(facility, 23)) * 8 + Int(min(severity, 7)))>".utf8)
+        tag = Array(" \(Self.tag(application))[\(getpid())]: ".utf8)
         state = Mutex(State())
     }
 
@@ -49,11 +49,11 @@ public final class SyslogSink: AlertSink {
     public func write(_ line: [UInt8]) {
         state.withLock { state in
             state.datagram.removeAll(keepingCapacity: true)
-            state.datagram.append(contentsOf: header)
-            UTCTime(wallClock: clock.wall()).append(to: &state.datagram, separator: UInt8(ascii: "T"))
-            state.datagram.append(contentsOf: trailer)
-            // One record per datagram: a text record's line ends would read as several.
-            for byte in line { state.datagram.append(byte == UInt8(ascii: "\n") ? UInt8(ascii: " ") : byte) }
+            state.datagram.append(contentsOf: priority)
+            Self.append(localTime: clock.wall(), to: &state.datagram)
+            state.datagram.append(contentsOf: tag)
+            // One record per datagram: a line end would read as several, and other controls are for terminals.
+            for byte in line { state.datagram.append(byte < 0x20 || byte == 0x7f ? UInt8(ascii: " ") : byte) }
             var code = send(&state)
             if [ECONNREFUSED, ENOTCONN, ECONNRESET, EDESTADDRREQ, EPIPE].contains(code), connect(&state) == 0 {
                 code = send(&state)
@@ -73,9 +73,35 @@ public final class SyslogSink: AlertSink {
     /// See `AlertSink`.
     @discardableResult public func reopen() -> Bool { state.withLock { connect(&$0) == 0 } }
 
-    private static func headerField(_ text: String, _ limit: Int) -> String {
-        let printable = text.utf8.filter { $0 > 0x20 && $0 < 0x7f }.prefix(limit)
-        return printable.isEmpty ? "-" : String(decoding: printable, as: UTF8.self)
+    private static func tag(_ text: String) -> String {
+        let kept = text.utf8.filter { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                true
+            default: false
+            }
+        }
+        return kept.isEmpty ? "portcullis" : String(decoding: kept.prefix(32), as: UTF8.self)
+    }
+
+    /// `Nov  3 07:08:09` (RFC 3164 section 4.1.2), in the machine's time zone as the daemons expect it.
+    static func append(localTime wallClock: UInt64, to bytes: inout [UInt8]) {
+        var seconds = time_t(wallClock / 1_000_000_000)
+        var parts = tm()
+        guard localtime_r(&seconds, &parts) != nil else { return }
+        let months: StaticString = "JanFebMarAprMayJunJulAugSepOctNovDec"
+        let month = UnsafeBufferPointer(start: months.utf8Start, count: 36)
+        bytes.append(contentsOf: month[(Int(parts.tm_mon) * 3)..<(Int(parts.tm_mon) * 3 + 3)])
+        for (separator, value, fill) in [
+            (UInt8(ascii: " "), parts.tm_mday, UInt8(ascii: " ")),
+            (UInt8(ascii: " "), parts.tm_hour, UInt8(ascii: "0")),
+            (UInt8(ascii: ":"), parts.tm_min, UInt8(ascii: "0")), (UInt8(ascii: ":"), parts.tm_sec, UInt8(ascii: "0")),
+        ] {
+            bytes.append(separator)
+            bytes.append(value < 10 ? fill : UInt8(ascii: "0") + UInt8(value / 10))
+            bytes.append(UInt8(ascii: "0") + UInt8(value % 10))
+        }
     }
 
     private func send(_ state: inout State) -> Int32 {

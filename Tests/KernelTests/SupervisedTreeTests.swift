@@ -70,7 +70,7 @@ extension KernelSuite {
             #expect(supervised(agent, "socket", "2", "1", "0").output == "ok\n")
             let alerts = agent.alerts(atLeast: 1)
             #expect(alerts.count == 1)
-            #expect(alerts.first?["Resource"] == "domain=AF_INET type=SOCK_STREAM protocol=0")
+            #expect(alerts.first?["Resource"] == "domain=AF_INET type=SOCK_STREAM protocol=HOPOPT")
             #expect(alerts.first?["Data"] == "syscall=SYS_SOCKET")
             #expect(alerts.first?["Action"] == "Audit")
             #expect(alerts.first?["Result"] == "Passed")

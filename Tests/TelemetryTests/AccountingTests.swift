@@ -115,6 +115,20 @@ struct AccountingTests {
         #expect(counting.count == ledger.emitted + ledger.announcements)
     }
 
+    @Test(.timeLimit(.minutes(1))) func aQueuesThreadCarriesItsName() throws {
+        let queue = SinkQueue(name: "name-test", sink: CountingSink())
+        #expect(queue.start())
+        defer { queue.stop() }
+        func names() throws -> [String] {
+            try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").compactMap {
+                try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8)
+            }
+        }
+        // The thread names itself, some time after it was started.
+        while try !names().contains("sink-name-test\n"), !Task.isCancelled { sched_yield() }
+        #expect(try names().contains("sink-name-test\n"))
+    }
+
     private final class CountingSink: AlertSink {
         private let lines = Mutex<UInt64>(0)
         var count: UInt64 { lines.withLock { $0 } }

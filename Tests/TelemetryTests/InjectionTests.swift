@@ -80,6 +80,7 @@ import Testing
             #expect(object[encoding == .camelCase ? "Action" : "action"] as? String == "Block")
             for raw in [
                 "ResourceRaw", "ResourceAliasRaw", "ProcessNameRaw", "ParentProcessNameRaw", "ExecutableNameRaw",
+                "TTYRaw",
             ] {
                 if entry.needsRaw {
                     let text = try #require(object[raw] as? String, "\(raw)")

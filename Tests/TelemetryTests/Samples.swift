@@ -99,6 +99,34 @@ enum Samples {
         var renamed = fileBlock
         renamed.enforcer = "seccomp"
         renamed.syscallNumber = renameat2Number
+        // What the front makes of a record that a row of the failure table, or the pattern limit, decided.
+        let failed = RuleMetadata(
+            policyName: "AgentFailure", message: "worker-lost", action: .block, isHostPolicy: true)
+        var passedOver = fileBlock
+        passedOver.effect = .audit
+        let overLimit = RuleMetadata(
+            policyName: "AgentFailure", message: "pattern-limit", action: .audit, isHostPolicy: true)
+        var call = fileBlock
+        call.category = .syscall
+        call.effect = .audit
+        call.enforcer = "seccomp"
+        call.syscallNumber = openatNumber
+        var bytesOnly = processBlock
+        bytesOnly.resource = [0x2f, 0xc3, 0x28, 0x00, 0x7f, 0xc2, 0x9b]
+        bytesOnly.parentExecutable = bytes("/a\u{1b}]0;t\u{7}")
+        bytesOnly.workingDirectory = [0x2f, 0x80]
+        bytesOnly.comm = bytes("a\r\nb")
+        bytesOnly.tty = bytes("\u{1b}[31m")
+        bytesOnly.aliasPath = bytes("/\u{2028}\u{1}")
+        bytesOnly.setArguments([bytes("x"), bytes("--\n{}"), [0xf0, 0x9f, 0x98]])
+        let small = AlertBuilder(
+            node: node, version: "v0.1.0", limits: FieldLimits(path: 12, commandLine: 20, name: 4),
+            users: UserNames(lookUp: { _ in "" }))
+        var long = fileBlock
+        // The limit falls into the middle of the last character that could stay.
+        long.resource = bytes("/etc/secret/\u{e9}\u{e9}")
+        long.aliasPath = bytes("/srv/1234567\u{1f600}")
+        long.comm = bytes("abc\u{e9}")
         var told = builder.alert(for: fileBlock, rule: hostBlock)
         told.suppressed = 42
         return [
@@ -153,6 +181,11 @@ enum Samples {
             ("socket block", builder.alert(for: socket, rule: hostBlock)),
             ("socket audit", builder.alert(for: seenSocket, rule: hostAudit)),
             ("rename block", builder.alert(for: renamed, rule: hostBlock)),
+            ("system call audit", builder.alert(for: call, rule: hostAudit)),
+            ("denied by a row of the failure table", builder.alert(for: fileBlock, rule: failed)),
+            ("passed at the pattern limit", builder.alert(for: passedOver, rule: overLimit)),
+            ("bytes that are no text", builder.alert(for: bytesOnly, rule: hostBlock)),
+            ("cut texts", small.alert(for: long, rule: hostBlock)),
         ]
     }
 
