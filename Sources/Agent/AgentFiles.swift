@@ -99,13 +99,21 @@ enum AlertsFile {
         return descriptor
     }
 
-    /// Moves `FILE` to `FILE.1`, `FILE.1` to `FILE.2` …, and opens a new one.
+    /// Whether it is near its limit. The writer asks shortly before the limit, and once more when the answer takes its time.
+    static func isFull(_ descriptor: Int32, _ settings: AgentSettings) -> Bool {
+        var status = stat()
+        guard settings.alertsRotateBytes > 0, fstat(descriptor, &status) == 0 else { return false }
+        return status.st_size > 0 && Int(status.st_size) >= settings.alertsRotateBytes / 2
+    }
+
+    /// Moves `FILE` to `FILE.1`, `FILE.1` to `FILE.2` … up to the number of files to keep, and opens a new one.
     static func rotate(_ settings: AgentSettings) throws(KernelError) -> Int32 {
-        if settings.alertsPath != "-" && !settings.alertsPath.isEmpty {
-            for number in stride(from: settings.alertsKeep - 1, through: 1, by: -1) {
-                rename("\(settings.alertsPath).\(number)", "\(settings.alertsPath).\(number + 1)")
+        let path = settings.alertsPath
+        for number in stride(from: settings.alertsKeep, through: 1, by: -1) {
+            let from = number == 1 ? path : "\(path).\(number - 1)"
+            if rename(from, "\(path).\(number)") != 0, errno != ENOENT {
+                throw KernelError("rename the alerts file", errno: errno)
             }
-            rename(settings.alertsPath, "\(settings.alertsPath).1")
         }
         return try open(settings)
     }

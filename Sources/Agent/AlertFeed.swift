@@ -175,6 +175,5 @@ final class SubscriberSink: AlertSink {
     }
 
     func flush() -> Bool { true }
-    func reopen() -> Bool { true }
     var counters: SinkCounters { state.withLock { $0.counters } }
 }

@@ -20,7 +20,6 @@ final class Front {
     private let feed: AlertFeed
     private let subscribers: SubscriberSink
     private let alerts: DescriptorSink?
-    private let handoff: AlertsFileHandoff
     private let pipeline: PolicyPipeline
     private let server: ControlServer
     private let saved: AppliedPolicyFiles
@@ -44,8 +43,7 @@ final class Front {
         host = HostWorkload(configured: settings.host)
         node = NodeLabels(host: host.name, further: settings.nodeLabels)
         subscribers = SubscriberSink(wake: RoleDescriptor.ringWake)
-        handoff = try AlertsFileHandoff()
-        alerts = hasAlertsFile ? Self.alertsSink(settings, handoff) : nil
+        alerts = hasAlertsFile ? Self.alertsSink(settings) : nil
         var queues = [SinkQueue(name: "subscribers", sink: subscribers)]
         if let alerts {
             queues.append(
@@ -75,11 +73,11 @@ final class Front {
         saved = AppliedPolicyFiles(directory: settings.stateDirectory + "/policies")
     }
 
-    private static func alertsSink(_ settings: AgentSettings, _ handoff: AlertsFileHandoff) -> DescriptorSink {
+    private static func alertsSink(_ settings: AgentSettings) -> DescriptorSink {
         DescriptorSink(
             descriptor: RoleDescriptor.secondary, ownsDescriptor: false,
             maximumBytes: settings.alertsPath == "-" ? 0 : UInt64(clamping: settings.alertsRotateBytes),
-            reopen: { _ in handoff.request() })
+            onFull: { _ in Channel.send(RoleDescriptor.guardian, ChannelMessage(.rotateAlerts)) })
     }
 
     /// Runs until the guardian says stop or goes away. Returns the exit code.
@@ -144,8 +142,8 @@ final class Front {
                     ])
                 case .policyScanEnd: scanned()
                 case .alertsFile:
-                    if let descriptor {
-                        handoff.deliver(descriptor)
+                    if let descriptor, let alerts {
+                        alerts.adopt(descriptor)
                         isTaken = true
                     }
                 case .stop: return 0

@@ -89,7 +89,10 @@ final class Guardian {
             _ = poll.wait(timeoutMilliseconds: Int32(max(20, min(100, settings.deadlineMilliseconds / 8))))
             if poll.isReady(0) {
                 switch try signals.next()?.number {
-                case SIGHUP: broker.scan()
+                case SIGHUP:
+                    // Whoever moved the alerts file away (logrotate) says so by the same signal.
+                    if settings.alertsPath != "-" { replaceAlerts(with: AlertsFile.open) }
+                    broker.scan()
                 case SIGTERM, SIGINT:
                     end()
                     return 0
@@ -291,7 +294,9 @@ final class Guardian {
             if let descriptor { RawDescriptor.close(descriptor) }
             switch message.kind {
             case .scanPolicies: broker.scan()
-            case .rotateAlerts: rotateAlerts()
+            case .rotateAlerts:
+                // Asked twice, or by a front that lies, it must not push the old files out.
+                if AlertsFile.isFull(alertsFile, settings) { replaceAlerts(with: AlertsFile.rotate) }
             case .frontReady:
                 if !isReady {
                     isReady = true
@@ -329,11 +334,16 @@ final class Guardian {
         return nil
     }
 
-    private func rotateAlerts() {
-        guard let fresh = try? AlertsFile.rotate(settings) else { return }
-        if alertsFile >= 0 { RawDescriptor.close(alertsFile) }
-        alertsFile = fresh
-        if let channel = front?.channel { Channel.send(channel, ChannelMessage(.alertsFile), descriptor: fresh) }
+    private func replaceAlerts(with make: (AgentSettings) throws(KernelError) -> Int32) {
+        guard alertsFile >= 0 else { return }
+        do {
+            let fresh = try make(settings)
+            RawDescriptor.close(alertsFile)
+            alertsFile = fresh
+            if let channel = front?.channel { Channel.send(channel, ChannelMessage(.alertsFile), descriptor: fresh) }
+        } catch {
+            AgentLog.warning("the alerts file stays as it is: \(error)")
+        }
     }
 
     private func notifyFront(_ kind: ChannelMessage.Kind, process: UInt8) {

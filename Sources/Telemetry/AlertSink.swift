@@ -19,9 +19,6 @@ public protocol AlertSink: Sendable {
     func write(_ line: [UInt8])
     /// Tries to get rid of what `write` left behind. Returns whether nothing is left.
     @discardableResult func flush() -> Bool
-    /// Opens the destination anew (after somebody else moved the file). Returns whether that worked; the old
-    /// destination stays in use otherwise.
-    @discardableResult func reopen() -> Bool
     /// What became of all lines so far.
     var counters: SinkCounters { get }
 }

@@ -5,15 +5,10 @@ import Synchronization
 ///
 /// A line is written whole or not at all, unless the destination fails in the middle of it; then its end goes out before
 /// anything else. Nobody but the sink may write to the same file at the same time without O_APPEND.
+///
+/// It cannot open files: when its file is full it says so, goes on writing, and changes over between two lines once
+/// somebody with more rights gave it a new descriptor by `adopt(_:)`.
 public final class DescriptorSink: AlertSink {
-    /// Why a new descriptor is wanted.
-    public enum ReopenReason: Sendable, Hashable {
-        /// The file reached its size limit: move it away and open a new one.
-        case sizeLimit
-        /// Somebody moved the file already: open its name again.
-        case requested
-    }
-
     private struct State: Sendable {
         var writer: DescriptorWriter
         var ownsDescriptor: Bool
@@ -21,16 +16,20 @@ public final class DescriptorSink: AlertSink {
         var rest: [UInt8] = []
         var restOffset = 0
         var size: UInt64
-        var rotateAt: UInt64
+        /// Size at which a new file is asked for.
+        var askAt: UInt64
+        var isAsking = false
         var counters = SinkCounters()
-        var failedRotations: UInt64 = 0
+        var unanswered: UInt64 = 0
         var buffer: [UInt8] = []
     }
 
     private let state: Mutex<State>
     private let maximumBytes: UInt64
     private let patience: Int32
-    private let newDescriptor: (@Sendable (ReopenReason) -> Int32?)?
+    private let onFull: (@Sendable (DescriptorSink) -> Void)?
+    /// What `adopt` left for the next line; negative when there is nothing.
+    private let incoming = Atomic<Int32>(-1)
 
     /// Creates a sink.
     ///
@@ -39,19 +38,18 @@ public final class DescriptorSink: AlertSink {
     ///   - ownsDescriptor: whether the sink closes it.
     ///   - maximumBytes: size at which a new file is asked for; 0 = never. The size the file has now counts.
     ///   - patience: milliseconds a write may wait for a slow reader.
-    ///   - reopen: gives a new descriptor, which the sink then owns, or `nil`. It may ask a process with more rights. Called
-    ///     with the sink locked: it must not use the sink.
+    ///   - onFull: asks for a new file, without waiting for it; `adopt` may be called from inside. Asked again after
+    ///     another eighth of `maximumBytes`.
     public init(
         descriptor: Int32, ownsDescriptor: Bool, maximumBytes: UInt64 = 0, patience: Int32 = 100,
-        reopen: (@Sendable (ReopenReason) -> Int32?)? = nil
+        onFull: (@Sendable (DescriptorSink) -> Void)? = nil
     ) {
         let writer = DescriptorWriter(descriptor)
         self.maximumBytes = maximumBytes
         self.patience = patience
-        newDescriptor = reopen
+        self.onFull = onFull
         state = Mutex(
-            State(
-                writer: writer, ownsDescriptor: ownsDescriptor, size: writer.initialSize, rotateAt: maximumBytes))
+            State(writer: writer, ownsDescriptor: ownsDescriptor, size: writer.initialSize, askAt: maximumBytes))
     }
 
     /// Writes to standard output, which stays open.
@@ -61,10 +59,19 @@ public final class DescriptorSink: AlertSink {
 
     deinit {
         state.withLock { if $0.ownsDescriptor { close($0.writer.descriptor) } }
+        let unused = incoming.load(ordering: .relaxed)
+        if unused >= 0 { close(unused) }
     }
 
-    /// How often a new file was due and could not be had; lines went on into the old one.
-    public var failedRotations: UInt64 { state.withLock { $0.failedRotations } }
+    /// Lets the sink write to `descriptor`, which it then owns, from the next line on. Never waits; may be called from any
+    /// thread.
+    public func adopt(_ descriptor: Int32) {
+        let unused = incoming.exchange(descriptor, ordering: .acquiringAndReleasing)
+        if unused >= 0 { close(unused) }
+    }
+
+    /// How often a new file had not come when it was asked for again.
+    public var unansweredRequests: UInt64 { state.withLock { $0.unanswered } }
 
     /// See `AlertSink`.
     public var counters: SinkCounters { state.withLock { $0.counters } }
@@ -72,12 +79,13 @@ public final class DescriptorSink: AlertSink {
     /// See `AlertSink`.
     public func write(_ line: [UInt8]) {
         state.withLock { state in
+            changeOver(&state)
             guard finishRest(&state) else {
                 state.counters.lost += 1
                 return
             }
             let length = UInt64(line.count) + 1
-            if maximumBytes > 0, state.size > 0, state.size + length > state.rotateAt { rotate(&state) }
+            if maximumBytes > 0, state.size > 0, state.size + length > state.askAt { ask(&state) }
             state.buffer.removeAll(keepingCapacity: true)
             state.buffer.append(contentsOf: line)
             state.buffer.append(UInt8(ascii: "\n"))
@@ -100,14 +108,9 @@ public final class DescriptorSink: AlertSink {
 
     /// See `AlertSink`.
     @discardableResult public func flush() -> Bool {
-        state.withLock { finishRest(&$0) }
-    }
-
-    /// See `AlertSink`.
-    @discardableResult public func reopen() -> Bool {
         state.withLock { state in
-            _ = finishRest(&state)
-            return replace(&state, .requested)
+            changeOver(&state)
+            return finishRest(&state)
         }
     }
 
@@ -127,26 +130,31 @@ public final class DescriptorSink: AlertSink {
         return true
     }
 
-    private func rotate(_ state: inout State) {
-        guard !replace(&state, .sizeLimit) else { return }
-        state.failedRotations += 1
+    private func ask(_ state: inout State) {
+        if state.isAsking { state.unanswered += 1 }
+        state.isAsking = true
         // Alerts matter more than the limit; asking again for every line would not help either.
-        state.rotateAt = state.size + max(1, maximumBytes / 8)
+        state.askAt = state.size + max(1, maximumBytes / 8)
+        onFull?(self)
+        changeOver(&state)
     }
 
-    private func replace(_ state: inout State, _ reason: ReopenReason) -> Bool {
-        guard let descriptor = newDescriptor?(reason), descriptor >= 0 else { return false }
-        if state.ownsDescriptor { close(state.writer.descriptor) }
-        if !state.rest.isEmpty {
-            // Its beginning is in the old file; the end alone would spoil the new one.
+    /// Takes what `adopt` left. The end of a line that was begun still goes to the old destination, or nowhere.
+    private func changeOver(_ state: inout State) {
+        guard incoming.load(ordering: .relaxed) >= 0 else { return }
+        let descriptor = incoming.exchange(-1, ordering: .acquiringAndReleasing)
+        guard descriptor >= 0 else { return }
+        if !finishRest(&state) {
             state.rest = []
             state.counters.pending = 0
             state.counters.lost += 1
         }
+        if state.ownsDescriptor { close(state.writer.descriptor) }
         state.writer = DescriptorWriter(descriptor)
         state.ownsDescriptor = true
         state.size = state.writer.initialSize
-        state.rotateAt = maximumBytes
-        return true
+        state.isAsking = false
+        // A file that is as good as full (it could not be moved) must not be asked about line by line.
+        state.askAt = max(maximumBytes, state.size + max(1, maximumBytes / 8))
     }
 }

@@ -113,9 +113,6 @@ public final class SinkQueue: Sendable {
         }
     }
 
-    /// Opens the sink's destination anew.
-    @discardableResult public func reopen() -> Bool { sink.reopen() }
-
     /// What became of the lines so far.
     public var account: SinkAccount {
         let counters = sink.counters

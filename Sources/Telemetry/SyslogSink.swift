@@ -70,9 +70,6 @@ public final class SyslogSink: AlertSink {
     /// A datagram is never half sent, so nothing is ever left.
     @discardableResult public func flush() -> Bool { true }
 
-    /// See `AlertSink`.
-    @discardableResult public func reopen() -> Bool { state.withLock { connect(&$0) == 0 } }
-
     private static func tag(_ text: String) -> String {
         let kept = text.utf8.filter { byte in
             switch byte {

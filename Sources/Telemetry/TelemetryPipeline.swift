@@ -86,11 +86,6 @@ public final class TelemetryPipeline: Sendable {
         for queue in queues { queue.stop() }
     }
 
-    /// Opens every sink's destination anew. Returns false when one could not be.
-    @discardableResult public func reopen() -> Bool {
-        queues.reduce(true) { $1.reopen() && $0 }
-    }
-
     /// The books at this moment.
     public var ledger: LossLedger {
         state.withLock { state in

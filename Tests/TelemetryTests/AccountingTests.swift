@@ -82,7 +82,7 @@ struct AccountingTests {
             return open("\(folder)/\(next)", O_WRONLY | O_CREAT | O_APPEND, 0o600)
         }
         let sink = DescriptorSink(
-            descriptor: openNext(), ownsDescriptor: true, maximumBytes: 1000, reopen: { _ in openNext() })
+            descriptor: openNext(), ownsDescriptor: true, maximumBytes: 1000, onFull: { $0.adopt(openNext()) })
         for index in 0..<100 { sink.write(Array("line \(index) ".utf8) + [UInt8](repeating: 0x2E, count: 60)) }
         var lines: [String] = []
         for file in 1...number.withLock({ $0 }) {
@@ -134,7 +134,6 @@ struct AccountingTests {
         var count: UInt64 { lines.withLock { $0 } }
         func write(_ line: [UInt8]) { lines.withLock { $0 += 1 } }
         func flush() -> Bool { true }
-        func reopen() -> Bool { true }
         var counters: SinkCounters {
             var counters = SinkCounters()
             counters.written = count

@@ -231,5 +231,4 @@ final class MemorySink: AlertSink {
         }
     }
     func flush() -> Bool { true }
-    func reopen() -> Bool { true }
 }
