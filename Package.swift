@@ -70,7 +70,9 @@ if !coreOnly {
                 argumentParser,
             ]),
         .executableTarget(name: "portcullisd", dependencies: ["Agent"], swiftSettings: swift),
-        .executableTarget(name: "portcullis-victim", path: "integration/victim", cSettings: c),
+        .executableTarget(
+            name: "portcullis-victim", path: "integration/victim", cSettings: c,
+            linkerSettings: [.linkedLibrary("seccomp")]),
         .executableTarget(name: "portcullis", dependencies: ["CommandLineTool"], swiftSettings: swift),
         tests(of: "Agent", ["ControlProtocol"]),
         tests(of: "CommandLineTool", ["ControlProtocol"]),

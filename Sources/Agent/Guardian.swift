@@ -22,6 +22,8 @@ final class Guardian {
     private var snapshot: Int32 = -1
     /// Listeners of supervised trees, by tree.
     private var listeners: [UInt64: Int32] = [:]
+    /// What the worker found out about each tree.
+    private var treeNotes: [UInt64: [UInt8]] = [:]
     /// The two ends of the sockets between the roles; kept so that a role can be replaced without its peer noticing.
     private let workerEnd: Int32
     private let frontEnd: Int32
@@ -122,11 +124,8 @@ final class Guardian {
             }
             if answered { board.count(.deadlineExpired) }
         }
-        let callSince = board.value(.heldCallSince)
-        if callSince != 0, now > callSince, now - callSince > deadline {
-            let held = HeldCalls(board: board, listeners: listeners, failures: settings.failures)
-            if held.answer(.deadlineExpired) { board.count(.deadlineExpired) }
-        }
+        let held = HeldCalls(board: board, listeners: listeners, failures: settings.failures)
+        for _ in 0..<held.answerOverdue(at: now, deadline: deadline) { board.count(.deadlineExpired) }
         let heartbeat = board.value(.heartbeat)
         if heartbeat != lastHeartbeat || !groups.contains(where: { Readiness.isReadable($0) }) {
             lastHeartbeat = heartbeat
@@ -182,11 +181,13 @@ final class Guardian {
             case .holdListener:
                 if let descriptor {
                     listeners[message.number] = descriptor
+                    treeNotes[message.number] = message.text
                     Channel.send(process.channel, ChannelMessage(.listenerHeld))
                     continue
                 }
             case .dropListener:
                 if let listener = listeners.removeValue(forKey: message.number) { RawDescriptor.close(listener) }
+                treeNotes.removeValue(forKey: message.number)
             case .dropGroup:
                 if groups.count > 1 { RawDescriptor.close(groups.removeFirst()) }
             default: break
@@ -215,7 +216,9 @@ final class Guardian {
             RawDescriptor.close(event.descriptor)
         }
         for (number, listener) in listeners {
-            Channel.send(process.channel, ChannelMessage(.listener, number: number), descriptor: listener)
+            Channel.send(
+                process.channel, ChannelMessage(.listener, number: number, text: treeNotes[number] ?? []),
+                descriptor: listener)
         }
         Channel.send(process.channel, ChannelMessage(.serve))
         worker?.isServing = true
@@ -229,16 +232,14 @@ final class Guardian {
         board.set(.workerProcess, 0)
         board.set(.busySince, 0)
         let held = HeldCalls(board: board, listeners: listeners, failures: settings.failures)
-        switch held.settle() {
-        case .nothing: break
-        case .answered: board.count(.workerLost)
-        case .unknown(let tree):
+        let outcome = held.settle()
+        for _ in 0..<outcome.answered { board.count(.workerLost) }
+        for tree in outcome.unknown {
             // Whatever it had taken can be answered only by closing; from then on the tree's calls fail (ENOSYS).
             AgentLog.error(
                 "tree \(tree): its first call was lost with the worker; what is asked about is denied from now on")
             if let listener = listeners.removeValue(forKey: tree) { RawDescriptor.close(listener) }
         }
-        board.set(.heldCallSince, 0)
         giveUpLanes()
         // The kernel finds an unanswered event by the number of its descriptor in the dead worker, which nobody knows any
         // more: every number it could have had is answered.

@@ -2,44 +2,59 @@ import FileEnforcement
 import Glibc
 import LinuxKernel
 
-/// The system call of a supervised tree that the worker has taken and not answered, as the guardian answers it.
+/// The system calls of supervised trees that the worker has taken and not answered, as the guardian answers them.
 struct HeldCalls {
-    /// How many notifications beyond the last known one are tried. One can have been taken; ids of threads that were killed
-    /// while they waited are skipped.
-    private static let reach: UInt64 = 256
+    /// How many notifications around the last known one are tried. Threads take them side by side; ids of threads that were
+    /// killed while they waited are skipped.
+    private static let reach: (before: UInt64, after: UInt64) = (64, 256)
 
     let board: StatusBoard
     /// By tree.
     let listeners: [UInt64: Int32]
     let failures: FailureTable
 
-    /// What became of a dead worker's call.
-    enum Outcome: Equatable {
-        case nothing
-        case answered
-        /// The tree's first call may have been taken, and nobody knows its id.
-        case unknown(UInt64)
+    /// What became of a dead worker's calls.
+    struct Outcome: Equatable {
+        /// How many were answered.
+        var answered = 0
+        /// Trees whose first call may have been taken, and nobody knows its id.
+        var unknown: Set<UInt64> = []
     }
 
-    /// Answers the call that is held now as a row of the failure table says; false when there is none.
-    func answer(_ row: FailureRow) -> Bool {
-        let id = board.value(.heldCall)
-        guard board.value(.heldCallSince) != 0, id != 0, let listener = listeners[board.value(.heldCallTree)] else {
-            return false
+    /// Answers the calls that are held for longer than `deadline` nanoseconds as a row of the failure table says.
+    ///
+    /// - Returns: how many.
+    func answerOverdue(at now: UInt64, deadline: UInt64) -> Int {
+        var count = 0
+        for index in 0..<StatusBoard.heldSlots {
+            guard let held = board.heldCall(index), held.since != StatusBoard.withoutDeadline, now > held.since,
+                now - held.since > deadline, held.call != 0, let listener = listeners[held.tree]
+            else { continue }
+            if answer(listener, held.call, .deadlineExpired) { count += 1 }
         }
-        return answer(listener, id, row)
+        return count
     }
 
     /// Answers what a dead worker had taken.
     func settle() -> Outcome {
-        guard board.value(.heldCallSince) != 0 else { return .nothing }
-        let tree = board.value(.heldCallTree)
-        guard let listener = listeners[tree] else { return .nothing }
-        guard let last = board.lastCall(of: tree) else { return .unknown(tree) }
-        // The kernel refuses an answer to what nobody has taken (EINPROGRESS) and to what is not there (ENOENT).
-        var isAnswered = false
-        for step in 0...Self.reach where answer(listener, last &+ step, .workerLost) { isAnswered = true }
-        return isAnswered ? .answered : .nothing
+        var outcome = Outcome()
+        for index in 0..<StatusBoard.heldSlots {
+            guard let held = board.heldCall(index) else { continue }
+            board.letGo(index)
+            guard let listener = listeners[held.tree] else { continue }
+            if held.call != 0 {
+                if answer(listener, held.call, .workerLost) { outcome.answered += 1 }
+                continue
+            }
+            guard let last = board.lastCall(of: held.tree) else {
+                outcome.unknown.insert(held.tree)
+                continue
+            }
+            // The kernel refuses an answer to what nobody has taken (EINPROGRESS) and to what is not there (ENOENT).
+            for step in 0...Self.reach.before + Self.reach.after
+            where answer(listener, last &- Self.reach.before &+ step, .workerLost) { outcome.answered += 1 }
+        }
+        return outcome
     }
 
     private func answer(_ listener: Int32, _ id: UInt64, _ row: FailureRow) -> Bool {

@@ -7,10 +7,20 @@ enum RolePrivileges {
     /// (DAC_READ_SEARCH, DAC_OVERRIDE for fanotify's own check), ends a process with a stale descriptor (KILL).
     static let worker: CapabilitySet = [.sysAdmin, .sysPtrace, .dacReadSearch, .dacOverride, .kill]
 
+    /// What the worker's call threads need to act in the name of supervised processes, as far as the machine has it: to take on their
+    /// ids and root, and the rights over files that such a process may have itself. In effect only while they do that.
+    static let standingIn: CapabilitySet = [
+        .setuid, .setgid, .sysChroot, .chown, .fowner, .fsetid, .makeNode, .linuxImmutable, .setFileCapabilities,
+        .sysResource, .lease,
+    ]
+
     /// What the guardian keeps: it starts roles under other identities, opens files for the front, replaces a worker.
-    static let guardian: CapabilitySet = worker.union([
-        .setuid, .setgid, .setpcap, .chown, .fowner,
-    ])
+    static let guardian: CapabilitySet = worker.union(standingIn).union([.setpcap])
+
+    /// What a worker gets from a process that has `permitted`.
+    static func worker(outOf permitted: CapabilitySet) -> CapabilitySet {
+        worker.union(standingIn.intersection(permitted))
+    }
 
     static func settings(of role: AgentRole, _ settings: AgentSettings) -> ProcessLauncher.Settings {
         var result = ProcessLauncher.Settings()
@@ -18,8 +28,9 @@ enum RolePrivileges {
         switch role {
         case .guardian: break
         case .worker:
-            result.keepCapabilities = worker
-            result.boundingSet = worker
+            let permitted = (try? Capabilities.current().permitted) ?? []
+            result.keepCapabilities = worker(outOf: permitted)
+            result.boundingSet = worker(outOf: permitted)
         case .front:
             result.uid = settings.frontUser
             result.gid = settings.frontGroup
@@ -42,7 +53,10 @@ enum RolePrivileges {
     static func verify(_ role: AgentRole) throws(KernelError) {
         switch role {
         case .guardian: break
-        case .worker: try Capabilities.verify(worker, bounding: worker)
+        case .worker:
+            let all = worker(outOf: try Capabilities.current().permitted)
+            try Capabilities.verify(all, bounding: all)
+            try Capabilities.apply(permitted: all, effective: worker, inheritable: [])
         case .front:
             try Capabilities.verify([], bounding: [])
             guard ProcessControl.hasNoNewPrivileges else { throw KernelError("verify no_new_privs", errno: EPERM) }

@@ -12,10 +12,10 @@ enum RuleCoverageTable {
 
     /// The row of a file rule. fanotify(7) has no permission event for changes of names and metadata.
     private static let fileGaps = [
-        "rename, unlink, link, mkdir, chmod, chown, xattr, truncate(path) and O_PATH have no fanotify permission event: "
-            + "they are not held",
-        "a denied O_CREAT leaves an empty file behind",
-        "io_uring can make a write look like a read (readOnly) unless kernel.io_uring_disabled is set",
+        "rename, unlink, link, mkdir, chmod, chown, xattr and truncate(path) are held only in supervised trees "
+            + "('portcullis run'): fanotify has no permission event for them",
+        "outside of supervised trees a denied O_CREAT leaves an empty file behind",
+        "outside of supervised trees io_uring can make a write look like a read (readOnly) unless kernel.io_uring_disabled is set",
     ]
 
     static func row(for rule: RuleDescription) -> Row {
@@ -27,7 +27,7 @@ enum RuleCoverageTable {
                 : Row(enforcedBy: [], gaps: ["preset \(preset.rawValue): no mechanism of this version sees it"])
         }
         switch rule.category {
-        case .file: return Row(enforcedBy: ["fanotify"], gaps: fileGaps)
+        case .file: return Row(enforcedBy: ["fanotify", "seccomp"], gaps: fileGaps)
         case .process:
             return Row(
                 enforcedBy: ["fanotify"],

@@ -1,31 +1,35 @@
 import EventRing
 import FileEnforcement
 import LinuxKernel
+import SyscallEnforcement
 
 /// Numbers by which the rings know who writes: never the same for two threads of the agent's whole life.
 enum RingOwner {
     /// The guardian, which only gives up dead workers' lanes.
     static let guardian: UInt64 = 1
 
+    /// Threads of a worker that write: the permission thread, the control thread, the call threads.
+    private static let writers = UInt64(2 + CallLoop.threads)
+
     /// A worker's permission thread.
-    static func queue(_ incarnation: UInt64) -> UInt64 { incarnation * 3 + 2 }
+    static func queue(_ incarnation: UInt64) -> UInt64 { incarnation * writers + 2 }
 
     /// A worker's control thread.
-    static func control(_ incarnation: UInt64) -> UInt64 { incarnation * 3 + 3 }
+    static func control(_ incarnation: UInt64) -> UInt64 { incarnation * writers + 3 }
 
-    /// A worker's call thread.
-    static func calls(_ incarnation: UInt64) -> UInt64 { incarnation * 3 + 4 }
+    /// One of a worker's call threads.
+    static func calls(_ incarnation: UInt64, thread: Int) -> UInt64 { incarnation * writers + 4 + UInt64(thread) }
 
     /// All of a worker's.
     static func all(_ incarnation: UInt64) -> [UInt64] {
-        [queue(incarnation), control(incarnation), calls(incarnation)]
+        [queue(incarnation), control(incarnation)] + (0..<CallLoop.threads).map { calls(incarnation, thread: $0) }
     }
 }
 
 /// The shared memory of the roles. Mappings live as long as the process.
 enum SharedRegions {
-    /// Lanes of a ring: one for each thread of the worker, and those of its predecessors until they are emptied.
-    private static let lanes = 16
+    /// Lanes of a ring: one for each thread of the worker, and as many for one that takes over before the last is gone.
+    private static let lanes = 24
     /// Bytes of a lane: some hundred records.
     private static let laneBytes = 256 << 10
 

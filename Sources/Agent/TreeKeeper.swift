@@ -1,4 +1,5 @@
 import FileEnforcement
+import Glibc
 import LinuxKernel
 import SyscallEnforcement
 
@@ -41,9 +42,9 @@ struct TreeKeeper {
 
     /// Takes a child's listener over.
     ///
-    /// - Parameter hold: has the guardian hold the listener under its tree's number; true when it does.
+    /// - Parameter hold: has the guardian hold the tree's listener under its number; true when it does.
     /// - Returns: why not, as one line; `nil` when the tree is supervised.
-    func take(_ candidate: Candidate, hold: (UInt64, Int32) -> Bool) -> String? {
+    func take(_ candidate: Candidate, hold: (TreeTable.Tree) -> Bool) -> String? {
         let listener: Descriptor
         do {
             let process = try ProcessDescriptor.open(candidate.pid)
@@ -60,16 +61,44 @@ struct TreeKeeper {
         board.add(.treesStarted)
         let number = board.value(.treesStarted)
         // Without the guardian the tree's calls would fail with the worker, which is closed, not open; go on.
-        if !hold(number, listener.raw) { AgentLog.warning("the guardian does not hold the listener of tree \(number)") }
+        let tree = Self.tree(number, listener.raw, of: candidate.pid)
+        if !hold(tree) { AgentLog.warning("the guardian does not hold the listener of tree \(number)") }
         SystemCallListener.wakeSynchronously(listener.raw)
         let raw = listener.release()
-        if table.add(TreeTable.Tree(number: number, listener: raw)) { return nil }
+        if table.add(tree) { return showCount() }
         RawDescriptor.close(raw)
         return "there are \(TreeTable.capacity) supervised trees already"
     }
 
     /// Takes a tree that a worker before had; closes the listener when there are too many.
-    func inherit(_ number: UInt64, listener: Int32) {
-        if !table.add(TreeTable.Tree(number: number, listener: listener)) { RawDescriptor.close(listener) }
+    func inherit(_ number: UInt64, listener: Int32, note: [UInt8]) {
+        let flags = note.first ?? 0
+        let tree = TreeTable.Tree(
+            number: number, listener: listener, honoursCapabilities: flags & 1 != 0, sharesNamespaces: flags & 2 != 0)
+        if !table.add(tree) { RawDescriptor.close(listener) }
+        showCount()
+    }
+
+    /// What a later worker has to know of a tree.
+    static func note(_ tree: TreeTable.Tree) -> [UInt8] {
+        [(tree.honoursCapabilities ? 1 : 0) | (tree.sharesNamespaces ? 2 : 0)]
+    }
+
+    /// Says how many trees there are.
+    @discardableResult func showCount() -> String? {
+        board.set(.supervisedTrees, UInt64(table.count))
+        return nil
+    }
+
+    private static func tree(_ number: UInt64, _ listener: Int32, of process: Int32) -> TreeTable.Tree {
+        func isShared(_ namespace: StaticString) -> Bool {
+            var (ours, theirs) = (ObjectStatus(), ObjectStatus())
+            return ProcFS.object(of: getpid(), namespace, into: &ours) == 0
+                && ProcFS.object(of: process, namespace, into: &theirs) == 0 && ours.isSameObject(as: theirs)
+        }
+        let sharesUser = isShared("ns/user")
+        return TreeTable.Tree(
+            number: number, listener: listener, honoursCapabilities: sharesUser,
+            sharesNamespaces: sharesUser && isShared("ns/net") && isShared("ns/ipc") && isShared("ns/uts"))
     }
 }

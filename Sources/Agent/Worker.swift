@@ -30,7 +30,7 @@ final class Worker {
         let wake = try EventDescriptor.make()
         enforcer = FileEnforcer(
             group: RoleDescriptor.primary, wake: wake, board: board, failures: settings.failures,
-            cachesAllows: settings.cachesAllows, reviewsReads: settings.accessReview)
+            cachesAllows: settings.cachesAllows, reviewsReads: settings.accessReview, callThreads: CallLoop.threads)
         self.incarnation = incarnation
         reporter = try Self.makeReporter(board, RingOwner.control(incarnation))
         leftovers = (0..<retiring).map { RoleDescriptor.firstRetiring + Int32($0) }
@@ -80,7 +80,10 @@ final class Worker {
                 tellFront(ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes))
                 tellFront(ChannelMessage(.namesChanged))
             }
-            if poll.isReady(4) { for number in trees.table.takeEnded() { send(.dropListener, number: number) } }
+            if poll.isReady(4) {
+                for number in trees.table.takeEnded() { send(.dropListener, number: number) }
+                trees.showCount()
+            }
         }
     }
 
@@ -101,7 +104,7 @@ final class Worker {
                 case .serve: serve()
                 case .listener:
                     if let descriptor {
-                        trees.inherit(message.number, listener: descriptor)
+                        trees.inherit(message.number, listener: descriptor, note: message.text)
                         isTaken = true
                     }
                 case .stop:
@@ -119,7 +122,7 @@ final class Worker {
         // Each thread reports with buffers of its own.
         do {
             try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation)))
-            try serveCalls(Self.makeReporter(board, RingOwner.calls(incarnation)))
+            for thread in 0..<CallLoop.threads { try serveCalls(thread) }
         } catch {
             AgentLog.error("\(error)")
             exit(1)
@@ -127,20 +130,28 @@ final class Worker {
         for group in leftovers { enforcer.retire(leftover: group, handover: handover) }
     }
 
-    private func serveCalls(_ reporter: PermissionReporter) throws(KernelError) {
-        let (table, state, board) = (trees.table, enforcer.callState, board)
-        _ = try KernelThread.start(name: "calls") {
-            var loop = CallLoop(trees: table, cell: state, board: board, reporter: reporter)
-            loop.run()
+    private func serveCalls(_ thread: Int) throws(KernelError) {
+        let (table, cell, board) = (trees.table, enforcer.callStates[thread], board)
+        let reporter = try Self.makeReporter(board, RingOwner.calls(incarnation, thread: thread))
+        _ = try KernelThread.start(name: "calls-\(thread)") {
+            do {
+                var loop = try CallLoop(thread: thread, trees: table, cell: cell, board: board, reporter: reporter)
+                loop.run()
+            } catch {
+                AgentLog.error("a thread for system calls cannot be started: \(error)")
+                exit(1)
+            }
         }
     }
 
     private func supervise(_ message: ChannelMessage) {
         let problem =
             TreeKeeper.Candidate(message.text).map { candidate in
-                trees.take(candidate) { number, listener in
+                trees.take(candidate) { tree in
                     Channel.send(
-                        RoleDescriptor.guardian, ChannelMessage(.holdListener, number: number), descriptor: listener)
+                        RoleDescriptor.guardian,
+                        ChannelMessage(.holdListener, number: tree.number, text: TreeKeeper.note(tree)),
+                        descriptor: tree.listener)
                         && Channel.receive(
                             RoleDescriptor.guardian, kind: .listenerHeld,
                             timeoutMilliseconds: Int32(settings.deadlineMilliseconds)) != nil

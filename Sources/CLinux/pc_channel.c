@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
@@ -315,6 +316,27 @@ int pc_signal_read(int fd, struct pc_signal *out) {
 int pc_poll(struct pollfd *entries, uint32_t count, int timeout) {
     int ready = poll(entries, count, timeout);
     return ready < 0 ? -errno : ready;
+}
+
+int pc_epoll_create(void) {
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int pc_epoll_arm(int epoll, int fd, uint64_t tag, int again) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = tag};
+    return epoll_ctl(epoll, again ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+void pc_epoll_remove(int epoll, int fd) { epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL); }
+
+int pc_epoll_wait(int epoll, int timeout, uint64_t *tag) {
+    struct epoll_event event;
+    int count = epoll_wait(epoll, &event, 1, timeout);
+    if (count <= 0)
+        return count < 0 ? -errno : 0;
+    *tag = event.data.u64;
+    return (event.events & EPOLLIN ? 1 : 0) | (event.events & (EPOLLHUP | EPOLLERR) ? 2 : 0);
 }
 
 int pc_pipe(int *read_end, int *write_end) {

@@ -100,6 +100,7 @@ int pc_object_status(int directory, const char *path, int follow, struct pc_obje
         return result;
     out->device = (uint64_t)raw.dev_major << 32 | raw.dev_minor;
     out->inode = raw.ino;
+    out->device_number = (uint64_t)raw.rdev_major << 32 | raw.rdev_minor;
     out->size = raw.size;
     out->mode = raw.mode;
     out->uid = raw.uid;
@@ -284,6 +285,36 @@ int pc_proc_object_status(int proc, int32_t pid, const char *leaf, struct pc_obj
     char path[128];
     int result = proc_path(path, sizeof path, pid, leaf);
     return result < 0 ? result : pc_object_status(proc, path, 1, out);
+}
+
+static void descriptor_leaf(char out[32], const char *folder, int fd) {
+    strcpy(out, folder);
+    *append_number(out + strlen(folder), (uint32_t)fd) = 0;
+}
+
+int pc_proc_pin_descriptor(int proc, int32_t tid, int fd) {
+    char leaf[32];
+    descriptor_leaf(leaf, "fd/", fd);
+    return fd < 0 ? -EBADF : pc_proc_open(proc, tid, leaf, O_PATH);
+}
+
+int64_t pc_proc_descriptor_flags(int proc, int32_t tid, int fd) {
+    char leaf[32], text[256];
+    if (fd < 0)
+        return -EBADF;
+    descriptor_leaf(leaf, "fdinfo/", fd);
+    ssize_t length = pc_proc_read(proc, tid, leaf, text, sizeof text - 1);
+    if (length < 0)
+        return length;
+    text[length] = 0;
+    const char *at = strstr(text, "flags:");
+    if (at == NULL)
+        return -ENODATA;
+    int64_t value = 0;
+    for (at += 6; *at == ' ' || *at == '\t'; at++) {}
+    for (; *at >= '0' && *at <= '7'; at++)
+        value = value << 3 | (*at - '0');
+    return value;
 }
 
 int pc_read_process_memory(int32_t pid, uint64_t address, void *buffer, size_t length) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <seccomp.h>
 #include <stdlib.h>
+#include <string.h>
 
 // Numbers that are tried when the tables are asked what they know; the highest in use is below 500.
 #define PC_NUMBERS 1024
@@ -103,4 +104,16 @@ int pc_filter_build_known_calls(int program, int text) {
                 error = 0;
         }
     return finish(context, error, program, text);
+}
+
+int pc_filter_call_name(uint32_t architecture, int number, char *name, uint32_t capacity) {
+    // By number, not by name: a call that can also be made through a multiplexer has a stand-in by its name.
+    char *found = seccomp_syscall_resolve_num_arch(architecture, number);
+    if (found == NULL)
+        return -ENOENT;
+    size_t length = strlen(found);
+    if (length < capacity)
+        memcpy(name, found, length + 1);
+    free(found);
+    return length < capacity ? 0 : -ENAMETOOLONG;
 }

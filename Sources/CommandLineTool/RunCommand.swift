@@ -9,7 +9,7 @@ struct RunCommand: ParsableCommand {
         commandName: "run", abstract: "Runs a program, and all that it starts, as a supervised tree.",
         discussion: """
             The agent decides the program's system calls as well as its opens: rules on sockets, on changes of names and
-            metadata, and on capabilities hold for it. It starts when the agent has taken it over, and not at all if the agent
+            metadata, and on capabilities hold for it too. It starts when the agent has taken it over, and not at all if the agent
             does not. Ends with the program's own exit code, or 128 and the number of the signal that ended it.
             """)
 

@@ -11,6 +11,8 @@ package struct EnforcementState {
     var mounts: MountNames
     /// Objects known under a rule's path.
     var index: ObjectIndex
+    /// Directories that lead to what Block rules name.
+    var guarded: GuardedDirectories
     /// (device, inode) → 1 for dynamic loaders, 2 for interpreters.
     var interpreters: FlatTable
     /// What each failure does.

@@ -32,8 +32,8 @@ public final class FileEnforcer {
 
     private let board: StatusBoard
     private let cell = StateCell()
-    /// The same state for the thread that decides system calls.
-    package let callState = StateCell()
+    /// The same state for each thread that decides system calls.
+    package let callStates: [StateCell]
     private let groups: PermissionGroups
     private var marks: MarkSet
     private var watch: NameWatch?
@@ -49,9 +49,12 @@ public final class FileEnforcer {
     ///   - group: a group made by `makeGroup`.
     ///   - wake: an eventfd for the permission thread.
     ///   - reviewsReads: reads through descriptors that others opened are decided too.
+    ///   - callThreads: how many threads decide system calls.
     public init(
-        group: Int32, wake: Int32, board: StatusBoard, failures: FailureTable, cachesAllows: Bool, reviewsReads: Bool
+        group: Int32, wake: Int32, board: StatusBoard, failures: FailureTable, cachesAllows: Bool, reviewsReads: Bool,
+        callThreads: Int = 0
     ) {
+        callStates = (0..<callThreads).map { _ in StateCell() }
         self.reviewsReads = reviewsReads
         self.board = board
         self.failures = failures
@@ -141,7 +144,9 @@ public final class FileEnforcer {
         var index = ObjectIndex(
             capacity: max(state?.pointee.index.count ?? 0, 16), spareBytes: state?.pointee.index.pathBytes ?? 0)
         if let known = state?.pointee.index { index.carryOver(known) }
-        install(makeState(snapshot, bytes, filesystem, index: index))
+        // The first time nobody can be renaming yet: no tree is supervised before there are rules.
+        let guarded = isFirst ? GuardedDirectories() : GuardedDirectories(snapshot)
+        install(makeState(snapshot, bytes, filesystem, index: index, guarded: guarded))
         board.set(.generation, snapshot.generation)
         board.set(.activatedAt, KernelClock.wall)
         if !isFirst { retireGroup(handover) }
@@ -213,11 +218,13 @@ public final class FileEnforcer {
     }
 
     private func makeState(
-        _ snapshot: Snapshot, _ bytes: UnsafeRawBufferPointer, _ filesystem: HostFilesystem, index: ObjectIndex
+        _ snapshot: Snapshot, _ bytes: UnsafeRawBufferPointer, _ filesystem: HostFilesystem, index: ObjectIndex,
+        guarded: GuardedDirectories
     ) -> EnforcementState {
         EnforcementState(
             snapshot: snapshot, mapping: bytes, mounts: MountNames(filesystem.mounts), index: index,
-            interpreters: Interpreters.objects(), failures: failures, listsProcesses: snapshot.isAllowList(.process),
+            guarded: guarded, interpreters: Interpreters.objects(), failures: failures,
+            listsProcesses: snapshot.isAllowList(.process),
             hasProcessRules: snapshot.hasRules(in: .process), cachesAllows: cachesAllows)
     }
 
@@ -225,7 +232,8 @@ public final class FileEnforcer {
         let (index, isComplete) = ObjectIndexer.index(
             plan.indexed, limit: Self.indexCapacity, known: state?.pointee.index)
         if !isComplete { plan.notes.insert(PlanNote(rule: .none, gap: .indexFull)) }
-        install(makeState(snapshot, bytes, filesystem, index: index))
+        install(
+            makeState(snapshot, bytes, filesystem, index: index, guarded: GuardedDirectories(snapshot)))
         board.set(.indexedObjects, UInt64(index.count))
     }
 
@@ -233,12 +241,13 @@ public final class FileEnforcer {
         let next = UnsafeMutablePointer<EnforcementState>.allocate(capacity: 1)
         next.initialize(to: new)
         let old = cell.exchange(next) { usleep(50) }
-        _ = callState.exchange(next) { usleep(50) }
+        for cell in callStates { _ = cell.exchange(next) { usleep(50) } }
         state = next
         guard let old else { return }
         old.pointee.mounts.deallocate()
         old.pointee.index.deallocate()
         old.pointee.interpreters.deallocate()
+        old.pointee.guarded.deallocate()
         UnsafeMutablePointer(mutating: old).deallocate()
     }
 

@@ -131,6 +131,25 @@ package struct PermissionDecider {
         return judgeNames(.file, state)
     }
 
+    /// Decides about the renaming of a directory, which takes everything below it elsewhere: it must not lead to anything that a
+    /// Block rule names. To be asked right after `decide` about the directory itself.
+    ///
+    /// - Returns: `nil` when no rule is below it.
+    package mutating func decideMove(_ state: UnsafePointer<EnforcementState>) -> PermissionDecision? {
+        var next = state.pointee.guarded.first(facts.object.device, facts.object.inode)
+        while let subject = next {
+            next = state.pointee.guarded.subject(subject.next)
+            var decision = PermissionDecision(allow: false, effect: .block, category: .file, rule: subject.rule)
+            if subject.path.count > 0 {
+                decision = judge(subject.path, .file, state)
+                if decision.failure == nil, decision.allow || decision.rule == .defaultPosture { continue }
+            }
+            decision.matchedByObject = true
+            return decision
+        }
+        return nil
+    }
+
     /// Decides by the path as the host has it and as the caller sees it.
     private mutating func judgeNames(
         _ category: Category, _ state: UnsafePointer<EnforcementState>

@@ -67,11 +67,14 @@ public final class PermissionReporter: @unchecked Sendable {
 
     /// Puts everything that the alert says into the record.
     ///
-    /// - Parameter resource: the object's path, or what `EventField.resource` says for the category.
+    /// - Parameters:
+    ///   - resource: the object's path, or what `EventField.resource` says for the category.
+    ///   - mayReadMemory: the caller's arguments are shown. Not of a call that is let go on by a notification: of such a one nobody
+    ///     looks at the memory.
     package func capture(
         _ decision: PermissionDecision, facts: inout PermissionFacts, mechanism: EventHeader.Mechanism,
         call: ReportedCall?, resource: UnsafeRawBufferPointer, alias: UnsafeRawBufferPointer,
-        state: UnsafePointer<EnforcementState>
+        mayReadMemory: Bool = true, state: UnsafePointer<EnforcementState>
     ) {
         isBlock = !decision.allow
         _ = facts.readStatus()
@@ -110,8 +113,6 @@ public final class PermissionReporter: @unchecked Sendable {
         let length = ProcFS.workingDirectory(of: thread, into: buffer)
         if length > 0 { fields[.workingDirectory] = UnsafeRawBufferPointer(rebasing: buffer[0..<length]) }
         let isExec = decision.category == .process && facts.isExec
-        // argv lies in the caller's memory. A call that a notification lets go on is one whose memory nobody has looked at.
-        let mayReadMemory = mechanism != .seccomp || !decision.allow
         if mayReadMemory, let arguments = isExec ? facts.executedArguments() : facts.callerArguments() {
             fields[.arguments] = arguments
         }

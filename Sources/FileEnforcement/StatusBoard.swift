@@ -9,12 +9,20 @@ public struct StatusBoard: @unchecked Sendable {
     private let slots: UnsafeMutablePointer<Atomic<UInt64>>
 
     /// Bytes of shared memory that a board needs.
-    public static let size = 4096 + callSlots * 16
+    public static let size = 4096 + callSlots * 16 + heldSlots * 24
 
     /// Trees whose last notification is remembered.
     private static let callSlots = 4096
     /// First of two slots for each: tree, notification.
     private static let callBase = 512
+    /// Calls of supervised trees that one thread can hold: the one it decides, and those that wait for somebody else.
+    package static let heldCallsPerThread = 33
+    /// For every call thread.
+    package static let heldSlots = heldCallsPerThread * 8
+    /// First of three slots for each: since when, tree, notification.
+    private static let heldBase = callBase + 2 * callSlots
+    /// `since` of a call that may wait as long as it likes.
+    package static let withoutDeadline = UInt64.max
 
     /// A named slot.
     public enum Slot: Int, Sendable, CaseIterable {
@@ -76,12 +84,6 @@ public struct StatusBoard: @unchecked Sendable {
         case treesStarted
         /// Supervised trees that are alive.
         case supervisedTrees
-        /// CLOCK_MONOTONIC nanoseconds since which a notified call is being taken or decided; 0 = none.
-        case heldCallSince
-        /// Its tree, valid while `heldCallSince` is not 0.
-        case heldCallTree
-        /// Its notification id; 0 while it is being taken.
-        case heldCall
     }
 
     /// First slot of the failure counters, one for each `FailureRow`.
@@ -116,6 +118,37 @@ public struct StatusBoard: @unchecked Sendable {
         let slot = Self.callBase + 2 * Int(tree % UInt64(Self.callSlots))
         guard slots[slot].load(ordering: .acquiring) == tree else { return nil }
         return slots[slot + 1].load(ordering: .acquiring)
+    }
+
+    /// A notified call that the worker has taken, or is about to take.
+    package struct HeldCall {
+        /// CLOCK_MONOTONIC nanoseconds, or `withoutDeadline`.
+        package var since: UInt64
+        /// Its tree.
+        package var tree: UInt64
+        /// Its notification; 0 while it is being taken.
+        package var call: UInt64
+    }
+
+    /// Says that a call is held.
+    package func hold(_ index: Int, tree: UInt64, call: UInt64, since: UInt64) {
+        let slot = Self.heldBase + 3 * index
+        slots[slot + 1].store(tree, ordering: .relaxed)
+        slots[slot + 2].store(call, ordering: .relaxed)
+        slots[slot].store(since, ordering: .releasing)
+    }
+
+    /// Says that it was answered.
+    package func letGo(_ index: Int) { slots[Self.heldBase + 3 * index].store(0, ordering: .releasing) }
+
+    /// The call held at an index; `nil` for none.
+    package func heldCall(_ index: Int) -> HeldCall? {
+        let slot = Self.heldBase + 3 * index
+        let since = slots[slot].load(ordering: .acquiring)
+        guard since != 0 else { return nil }
+        return HeldCall(
+            since: since, tree: slots[slot + 1].load(ordering: .acquiring),
+            call: slots[slot + 2].load(ordering: .acquiring))
     }
 
     /// Counts a failure.

@@ -15,6 +15,8 @@ public struct CapabilitySet: OptionSet, Hashable, Sendable, CustomStringConverti
     public static let dacReadSearch = CapabilitySet(number: 2)
     /// CAP_FOWNER.
     public static let fowner = CapabilitySet(number: 3)
+    /// CAP_FSETID.
+    public static let fsetid = CapabilitySet(number: 4)
     /// CAP_KILL.
     public static let kill = CapabilitySet(number: 5)
     /// CAP_SETGID.
@@ -23,6 +25,8 @@ public struct CapabilitySet: OptionSet, Hashable, Sendable, CustomStringConverti
     public static let setuid = CapabilitySet(number: 7)
     /// CAP_SETPCAP.
     public static let setpcap = CapabilitySet(number: 8)
+    /// CAP_LINUX_IMMUTABLE.
+    public static let linuxImmutable = CapabilitySet(number: 9)
     /// CAP_NET_BIND_SERVICE.
     public static let netBindService = CapabilitySet(number: 10)
     /// CAP_NET_ADMIN.
@@ -43,10 +47,14 @@ public struct CapabilitySet: OptionSet, Hashable, Sendable, CustomStringConverti
     public static let sysNice = CapabilitySet(number: 23)
     /// CAP_SYS_RESOURCE.
     public static let sysResource = CapabilitySet(number: 24)
+    /// CAP_MKNOD.
+    public static let makeNode = CapabilitySet(number: 27)
     /// CAP_LEASE.
     public static let lease = CapabilitySet(number: 28)
     /// CAP_AUDIT_WRITE.
     public static let auditWrite = CapabilitySet(number: 29)
+    /// CAP_SETFCAP.
+    public static let setFileCapabilities = CapabilitySet(number: 31)
     /// CAP_SYSLOG.
     public static let syslog = CapabilitySet(number: 34)
     /// CAP_BPF, Linux 5.8.

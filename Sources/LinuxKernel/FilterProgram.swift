@@ -94,6 +94,16 @@ public struct FilterProgram: Sendable, Equatable {
         try exported { pc_filter_build_known_calls($0, $1) }
     }
 
+    /// The name of a call on an architecture (AUDIT_ARCH_*), by libseccomp's tables; `nil` where there is none.
+    public static func name(of number: Int32, architecture: UInt32) -> String? {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
+            guard let base = text.baseAddress, pc_filter_call_name(architecture, number, base, 64) == 0 else {
+                return nil
+            }
+            return String(cString: base)
+        }
+    }
+
     private init(instructions: [UInt8], text: String) {
         self.instructions = instructions
         self.text = text

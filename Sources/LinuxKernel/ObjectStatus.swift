@@ -6,6 +6,8 @@ public struct ObjectStatus: Equatable, Sendable {
     public var device: UInt64 = 0
     /// Unique within `device`, until the object is gone.
     public var inode: UInt64 = 0
+    /// Of a device file: major << 32 | minor.
+    public var deviceNumber: UInt64 = 0
     /// The mount it was reached through, as in mountinfo(5); 0 if unknown.
     public var mountID: UInt64 = 0
     /// Type and permission bits.
@@ -27,6 +29,7 @@ public struct ObjectStatus: Equatable, Sendable {
     init(_ raw: pc_object_status) {
         device = raw.device
         inode = raw.inode
+        deviceNumber = raw.device_number
         mountID = raw.mount_id
         mode = raw.mode
         uid = raw.uid
@@ -44,6 +47,10 @@ public struct ObjectStatus: Equatable, Sendable {
     public var isDirectory: Bool { mode & 0o170000 == 0o040000 }
     /// S_ISLNK.
     public var isSymbolicLink: Bool { mode & 0o170000 == 0o120000 }
+    /// S_ISCHR.
+    public var isCharacterDevice: Bool { mode & 0o170000 == 0o020000 }
+    /// S_ISFIFO.
+    public var isPipe: Bool { mode & 0o170000 == 0o010000 }
     /// S_ISSOCK.
     public var isSocket: Bool { mode & 0o170000 == 0o140000 }
     /// The high half of `device`.

@@ -53,10 +53,7 @@ public enum ProcFS {
         return pc_proc_readlink(root, pid, leaf, base, buffer.count)
     }
 
-    /// A literal as the C string that it is. A `String` passed as a pointer would be copied to the heap first.
-    static func text(_ literal: StaticString) -> UnsafePointer<CChar> {
-        UnsafeRawPointer(literal.utf8Start).assumingMemoryBound(to: CChar.self)
-    }
+    static func text(_ literal: StaticString) -> UnsafePointer<CChar> { CString.literal(literal) }
 
     /// The identity of the running program, whatever its path names by now.
     public static func executableObject(of pid: Int32, into status: inout ObjectStatus) -> Int32 {
@@ -91,6 +88,33 @@ public enum ProcFS {
         of pid: Int32, _ leaf: UnsafePointer<CChar>, flags: Int32 = OpenFlags.readOnly
     ) throws(KernelError) -> Descriptor {
         Descriptor(owning: try KernelError.check("open /proc/pid", pc_proc_open(root, pid, leaf, flags)))
+    }
+
+    /// O_PATH descriptor of what a link below /proc/<tid> leads to: "cwd", "root". A negated errno.
+    public static func pin(of tid: Int32, _ leaf: StaticString) -> Int32 {
+        pc_proc_open(root, tid, text(leaf), OpenFlags.path)
+    }
+
+    /// O_PATH descriptor of what a thread has open under a number. A negated errno (ENOENT: nothing).
+    public static func pin(of tid: Int32, descriptor: Int32) -> Int32 { pc_proc_pin_descriptor(root, tid, descriptor) }
+
+    /// What a thread's descriptor was opened with (`O_*`), or a negated errno.
+    public static func descriptorFlags(of tid: Int32, descriptor: Int32) -> Int64 {
+        pc_proc_descriptor_flags(root, tid, descriptor)
+    }
+
+    /// RLIMIT_FSIZE in force for a thread's process, in bytes; `.max` for none, 0 if it cannot be read.
+    public static func fileSizeLimit(of tid: Int32) -> UInt64 {
+        let file = pc_proc_open(root, tid, text("limits"), OpenFlags.readOnly)
+        guard file >= 0 else { return 0 }
+        defer { _ = pc_close(file) }
+        var limit: UInt64 = 0
+        _ = LineReader.forEachLine(descriptor: file) { line in
+            guard var rest = ByteText.suffix(of: line, after: "Max file size"), let soft = ByteText.nextField(&rest)
+            else { return }
+            limit = ByteText.decimal(soft) ?? .max
+        }
+        return limit
     }
 
     /// The arguments, each ended by a zero byte: the length. The process can change them; never decide on them.
@@ -139,6 +163,21 @@ public enum ProcFS {
         var storage = InlineArray<1024, UInt8>(repeating: 0)
         return withUnsafeMutableBytes(of: &storage) { buffer -> Int32 in
             let length = read(of: tid, "stat", into: buffer)
+            guard length >= 0 else { return Int32(length) }
+            guard let parsed = ProcessStat(UnsafeRawBufferPointer(rebasing: buffer[0..<length])) else { return -61 }
+            stat = parsed
+            return 0
+        }
+    }
+
+    /// The same for a process whose directory in some mount of /proc is open.
+    public static func stat(in directory: Int32, into stat: inout ProcessStat) -> Int32 {
+        let file = pc_openat(directory, text("stat"), OpenFlags.readOnly, 0)
+        guard file >= 0 else { return file }
+        defer { _ = pc_close(file) }
+        var storage = InlineArray<1024, UInt8>(repeating: 0)
+        return withUnsafeMutableBytes(of: &storage) { buffer -> Int32 in
+            let length = RawDescriptor.read(file, into: buffer)
             guard length >= 0 else { return Int32(length) }
             guard let parsed = ProcessStat(UnsafeRawBufferPointer(rebasing: buffer[0..<length])) else { return -61 }
             stat = parsed

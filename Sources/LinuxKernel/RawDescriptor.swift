@@ -7,6 +7,14 @@ public enum RawDescriptor {
         if descriptor >= 0 { _ = pc_close(descriptor) }
     }
 
+    /// fcntl(2) F_DUPFD_CLOEXEC: a second descriptor, or a negated errno.
+    public static func duplicate(_ descriptor: Int32) -> Int32 { pc_duplicate(descriptor, 0) }
+
+    /// Sets or clears O_NONBLOCK: 0 or a negated errno.
+    @discardableResult public static func setNonblocking(_ descriptor: Int32, _ isOn: Bool) -> Int32 {
+        pc_set_nonblocking(descriptor, isOn ? 1 : 0)
+    }
+
     /// read(2): the bytes read, or a negated errno.
     public static func read(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         guard let base = buffer.baseAddress else { return 0 }

@@ -1,15 +1,31 @@
-/// What a notified call is, by architecture and number.
-enum CallKind: Sendable, Equatable {
-    /// socket(2) or socketpair(2).
-    case socket
+/// What a notified call is. The cases have the calls' names.
+enum CallKind: UInt8, CaseIterable {
     /// Nothing that a filter of ours asks about.
     case unknown
+    case socket, socketpair
+    case open, openat, creat
+    case unlink, unlinkat, rmdir
+    case rename, renameat, renameat2
+    case link, linkat, symlink, symlinkat
+    case mkdir, mkdirat, mknod, mknodat
+    case truncate, truncate64
+    case chmod, fchmod, fchmodat
+    case chown, lchown, fchown, fchownat
+    // i386: the calls above have ids of 16 bits there.
+    case chown32, lchown32, fchown32
+    case setxattr, lsetxattr, fsetxattr, removexattr, lremovexattr, fremovexattr
+    case utime, utimes, futimesat, utimensat
+    // i386: seconds of 64 bits.
+    case utimensat_time64
 
-    /// Numbers: arch/x86/entry/syscalls, include/uapi/asm-generic/unistd.h.
-    init(_ architecture: UInt32, _ number: Int32) {
-        switch (Architecture(rawValue: architecture), number) {
-        case (.x86_64, 41), (.x86_64, 53), (.i386, 359), (.i386, 360), (.aarch64, 198), (.aarch64, 199): self = .socket
-        default: self = .unknown
+    /// The calls that open for writing without a flag, or that change names or metadata: each is notified whatever its registers are.
+    static let changes: [CallKind] = allCases.filter {
+        switch $0 {
+        case .unknown, .socket, .socketpair, .open, .openat: false
+        default: true
         }
     }
+
+    /// The call's name.
+    var name: String { "\(self)" }
 }

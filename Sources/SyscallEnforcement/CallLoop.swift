@@ -3,114 +3,164 @@ import Glibc
 import LinuxKernel
 import PolicyEngine
 
-/// The call thread's loop: takes notifications of all supervised trees, decides, answers, then reports. One instance, one
-/// thread, no allocation after the first notification of a tree.
+/// One of the call threads: takes a notification of any supervised tree, decides, performs or refuses the call, answers, then
+/// reports. While it is busy, or waits for a filesystem, the others go on. No allocation after the first calls.
 package struct CallLoop {
+    /// How many there are. A call can keep its thread waiting (a network filesystem, a lease).
+    package static let threads = 8
+
     private let trees: TreeTable
     private let cell: StateCell
     private let board: StatusBoard
-    private let reporter: PermissionReporter
-    private var facts = PermissionFacts()
-    private var present: [TreeTable.Tree] = []
-    private let polled = UnsafeMutablePointer<pollfd>.allocate(capacity: TreeTable.capacity + 1)
+    private let table = CallTable()
+    private var judge: CallJudge
+    private var broker: PathCallBroker
     private var notification = SystemCallNotification()
-    /// Denied calls of supervised trees give what KubeArmor's LSM hooks give.
-    private static let denial = -Int(EACCES)
+    private var waiting: [WaitingCall] = []
+    private let firstHeld: Int
 
-    /// - Parameter cell: the state that decides; nobody else reads it.
-    package init(trees: TreeTable, cell: StateCell, board: StatusBoard, reporter: PermissionReporter) {
+    /// A call that waits for somebody else, and is tried again from the beginning.
+    private struct WaitingCall {
+        var slot: Int
+        var notification: SystemCallNotification
+        var held: Int
+    }
+
+    /// Milliseconds between two tries.
+    private static let pause: Int32 = 5
+
+    /// For the calling thread.
+    ///
+    /// - Parameters:
+    ///   - thread: 0 up to `threads`.
+    ///   - cell: the state that decides; no other thread reads it.
+    /// - Throws: when the thread cannot act in others' names.
+    package init(
+        thread: Int, trees: TreeTable, cell: StateCell, board: StatusBoard, reporter: PermissionReporter
+    ) throws(KernelError) {
         self.trees = trees
         self.cell = cell
         self.board = board
-        self.reporter = reporter
+        judge = CallJudge(reporter: reporter, board: board)
+        broker = try PathCallBroker()
+        firstHeld = thread * StatusBoard.heldCallsPerThread
+        waiting.reserveCapacity(StatusBoard.heldCallsPerThread)
     }
 
-    /// Runs for ever. Needs a dedicated thread.
+    /// Runs for ever.
     package mutating func run() {
         while true {
-            polled[0] = pollfd(fd: trees.wake, events: Int16(POLLIN), revents: 0)
-            for (index, tree) in present.enumerated() {
-                polled[index + 1] = pollfd(fd: tree.listener, events: Int16(POLLIN), revents: 0)
+            guard let event = trees.wait(timeoutMilliseconds: waiting.isEmpty ? -1 : Self.pause) else {
+                retry()
+                continue
             }
-            guard poll(polled, nfds_t(present.count + 1), -1) > 0 else { continue }
-            // From the end, so that a tree that ends does not move those still to be looked at.
-            for index in stride(from: present.count - 1, through: 0, by: -1) {
-                let events = Int32(polled[index + 1].revents)
-                if events & POLLIN != 0 { serve(present[index]) } else if events != 0 { end(at: index) }
+            let slot = Int(event.tag)
+            guard let tree = trees.enter(slot) else { continue }
+            if event.isReadable {
+                serve(slot, tree)
+            } else {
+                trees.end(slot)
             }
-            if polled[0].revents != 0 {
-                EventDescriptor.drain(trees.wake)
-                present += trees.takeAdded()
-                board.set(.supervisedTrees, UInt64(present.count))
-            }
+            trees.leave(slot)
         }
     }
 
-    private mutating func end(at index: Int) {
-        trees.end(present.remove(at: index))
-        board.set(.supervisedTrees, UInt64(present.count))
-    }
-
-    private mutating func serve(_ tree: TreeTable.Tree) {
+    private mutating func serve(_ slot: Int, _ tree: TreeTable.Tree) {
         // Before it is taken: should we die in between, the guardian knows where to look.
-        board.set(.heldCallTree, tree.number)
-        board.set(.heldCall, 0)
-        board.set(.heldCallSince, KernelClock.monotonic)
+        board.hold(firstHeld, tree: tree.number, call: 0, since: KernelClock.monotonic)
+        let result = SystemCallListener.receive(tree.listener, into: &notification)
+        if result == 0 {
+            board.setLastCall(notification.id, of: tree.number)
+            board.hold(firstHeld, tree: tree.number, call: notification.id, since: KernelClock.monotonic)
+        }
+        trees.rearm(slot, tree)
         // A thread that was killed meanwhile is no longer there to be asked about.
-        guard SystemCallListener.receive(tree.listener, into: &notification) == 0 else {
-            return board.set(.heldCallSince, 0)
+        if result == 0 {
+            board.add(.calls)
+            if !decide(tree) { wait(slot, tree) }
         }
-        board.setLastCall(notification.id, of: tree.number)
-        board.set(.heldCall, notification.id)
-        board.add(.calls)
+        board.letGo(firstHeld)
+    }
+
+    /// Decides the notification at hand; false when it has to be tried again.
+    private mutating func decide(_ tree: TreeTable.Tree) -> Bool {
         let state = cell.enter()
-        answer(tree, state)
-        cell.leave()
-        board.set(.heldCallSince, 0)
-    }
-
-    private mutating func answer(_ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>?) {
+        defer { cell.leave() }
         guard let state else {
-            return conclude(tree, .failed(.snapshotMissing, .syscall, .failClosed), .failureTable, nil)
+            // No tree is supervised before the first snapshot, unless a worker took it over: then there are rules somewhere.
+            board.count(.snapshotMissing)
+            _ = SystemCallListener.finish(tree.listener, notification.id, result: -Int(EACCES))
+            return true
         }
-        facts.begin(thread: notification.thread, isExec: false)
-        switch CallKind(notification.architecture, notification.number) {
-        case .socket:
-            let call = SocketCall(notification)
-            let decision = call.decide(&facts, state)
-            call.withResource { capture(decision, $0, state) }
-            conclude(tree, decision, .socketRegisters, state)
-        case .unknown:
-            let decision = PermissionDecision.failed(.unknownCall, .syscall, state.pointee.failures)
-            capture(decision, UnsafeRawBufferPointer(start: nil, count: 0), state)
-            conclude(tree, decision, .failureTable, state)
+        let kind = table.kind(notification.architecture, notification.number)
+        if let call = PathCall(kind, notification) { return perform(call, kind, tree, state) }
+        judge.begin(thread: notification.thread, .init(number: table.nativeNumber(kind)))
+        let isAllowed: Bool
+        let proof: RegisterProof
+        if kind == .socket || kind == .socketpair {
+            (isAllowed, proof) = (judge.permits(SocketCall(notification), state), .socketRegisters)
+        } else {
+            (isAllowed, proof) = (judge.fail(.unknownCall, .syscall, state), .failureTable)
         }
-    }
-
-    /// Keeps what the alert says while the thread still waits.
-    private mutating func capture(
-        _ decision: PermissionDecision, _ resource: UnsafeRawBufferPointer, _ state: UnsafePointer<EnforcementState>
-    ) {
-        guard decision.effect != .allow else { return }
-        reporter.capture(
-            decision, facts: &facts, mechanism: .seccomp, call: .init(number: notification.number), resource: resource,
-            alias: UnsafeRawBufferPointer(start: nil, count: 0), state: state)
-    }
-
-    /// Answers a call that was decided on registers alone, and then tells of it.
-    private func conclude(
-        _ tree: TreeTable.Tree, _ decision: PermissionDecision, _ proof: RegisterProof,
-        _ state: UnsafePointer<EnforcementState>?
-    ) {
-        let id = notification.id
         // What was found out is about the thread that waits only if it still does: its number may be another's by now.
-        guard SystemCallListener.isWaiting(tree.listener, id) else { return }
+        guard SystemCallListener.isWaiting(tree.listener, notification.id) else { return true }
         _ =
-            decision.allow
-            ? SystemCallListener.proceed(tree.listener, id, because: proof)
-            : SystemCallListener.finish(tree.listener, id, result: Self.denial)
-        if let row = decision.failure { board.count(row) }
-        board.add(!decision.allow ? .blocked : decision.effect == .allow ? .allowed : .audited)
-        if state != nil, decision.effect != .allow { reporter.publish(board) }
+            isAllowed
+            ? SystemCallListener.proceed(tree.listener, notification.id, because: proof)
+            : SystemCallListener.finish(tree.listener, notification.id, result: -Int(EACCES))
+        judge.publish()
+        return true
+    }
+
+    private mutating func perform(
+        _ call: PathCall, _ kind: CallKind, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
+    ) -> Bool {
+        judge.begin(
+            thread: notification.thread,
+            .init(number: table.nativeNumber(kind), openFlags: call.operation == .open ? call.flags : nil))
+        switch broker.run(call, notification, in: tree, &judge, state) {
+        case .waits: return false
+        case .result(let result): _ = SystemCallListener.finish(tree.listener, notification.id, result: result)
+        case .descriptor(let descriptor, let closeOnExec):
+            let result = SystemCallListener.finish(
+                tree.listener, notification.id, descriptor: descriptor, closeOnExec: closeOnExec)
+            // EMFILE is the caller's own limit.
+            if result != 0 {
+                _ = SystemCallListener.finish(tree.listener, notification.id, result: Int(result))
+            }
+            RawDescriptor.close(descriptor)
+        }
+        judge.publish()
+        return true
+    }
+
+    // MARK: - Waiting
+
+    private mutating func wait(_ slot: Int, _ tree: TreeTable.Tree) {
+        let used = waiting.map(\.held)
+        let free = (firstHeld + 1..<firstHeld + StatusBoard.heldCallsPerThread).first { !used.contains($0) }
+        guard let free else {
+            _ = SystemCallListener.finish(tree.listener, notification.id, result: -Int(EAGAIN))
+            return
+        }
+        trees.retain(slot)
+        board.hold(free, tree: tree.number, call: notification.id, since: StatusBoard.withoutDeadline)
+        waiting.append(WaitingCall(slot: slot, notification: notification, held: free))
+    }
+
+    private mutating func retry() {
+        for index in stride(from: waiting.count - 1, through: 0, by: -1) {
+            let call = waiting[index]
+            var isDone = true
+            if let tree = trees.enter(call.slot) {
+                notification = call.notification
+                if SystemCallListener.isWaiting(tree.listener, notification.id) { isDone = decide(tree) }
+                trees.leave(call.slot)
+            }
+            guard isDone else { continue }
+            board.letGo(call.held)
+            trees.leave(call.slot)
+            waiting.remove(at: index)
+        }
     }
 }

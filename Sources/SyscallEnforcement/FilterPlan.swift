@@ -16,6 +16,7 @@ public struct FilterPlan: Sendable, Equatable {
         guard !needs.isEmpty else { return }
         addWaysAround()
         addNamespaces()
+        if needs.files { addFileCalls() }
         if needs.listsPrograms { addNamelessPrograms() }
         addSockets(needs.sockets)
     }
@@ -92,6 +93,30 @@ public struct FilterPlan: Sendable, Equatable {
             FilterProgram.Rule(
                 "execveat", Self.permissionDenied,
                 [FilterProgram.Comparison(argument: 4, mask: 0x1000, value: 0x1000)]))
+    }
+
+    /// Calls that write, or change names or metadata: performed in the caller's name, once the rules allow it.
+    private mutating func addFileCalls() {
+        for kind in CallKind.changes { rules.append(FilterProgram.Rule(kind.name, .notify)) }
+        // Its flags lie in memory, and an O_PATH descriptor cannot be handed over: libraries fall back on openat(2).
+        add(Self.notImplemented, "openat2")
+        // FS_IOC_SETFLAGS of both widths, FS_IOC_FSSETXATTR: chattr(1).
+        for command: UInt64 in [0x4008_6602, 0x4004_6602, 0x401C_5820] {
+            rules.append(
+                FilterProgram.Rule(
+                    "ioctl", Self.permissionDenied,
+                    [FilterProgram.Comparison(argument: 1, mask: 0xFFFF_FFFF, value: command)]))
+        }
+        // O_WRONLY, O_RDWR and the two together, O_CREAT, O_TRUNC: but not with O_PATH, which opens nothing.
+        let pathOnly = UInt64(UInt32(bitPattern: OpenFlags.path))
+        for (call, flags) in [("open", 1), ("openat", 2)] {
+            for (mask, value) in [(3, 1), (3, 2), (3, 3), (0o100, 0o100), (0o1000, 0o1000)] as [(UInt64, UInt64)] {
+                rules.append(
+                    FilterProgram.Rule(
+                        call, .notify,
+                        [FilterProgram.Comparison(argument: flags, mask: mask | pathOnly, value: value)]))
+            }
+        }
     }
 
     private mutating func addSockets(_ sockets: FilterNeeds.Sockets) {

@@ -44,8 +44,8 @@ struct SocketCall {
     }
 
     /// Calls `body` with the registers as `EventField.resource` has them.
-    func withResource(_ body: (UnsafeRawBufferPointer) -> Void) {
+    func withResource<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         let words: [3 of Int32] = [domain.littleEndian, type.littleEndian, protocolNumber.littleEndian]
-        withUnsafeBytes(of: words, body)
+        return withUnsafeBytes(of: words, body)
     }
 }

@@ -2,9 +2,11 @@ import Glibc
 import LinuxKernel
 import Synchronization
 
-/// The listeners of all supervised trees, as the call thread polls them. Changes come from the control thread through a queue
-/// that is looked at when an eventfd says so.
-package final class TreeTable: Sendable {
+/// The listeners of all supervised trees, as the call threads wait for them. Trees are added by the control thread; one that has
+/// ended is taken out by the call thread that notices, and its listener closed when no thread works on a call of it any more.
+package final class TreeTable: @unchecked Sendable {
+    // Unchecked: a slot of `trees` is written before its listener is waited for, and then only read until it is free again.
+
     /// Trees at most; a further one is refused when it is started.
     package static let capacity = 1024
 
@@ -14,46 +16,62 @@ package final class TreeTable: Sendable {
         package var number: UInt64
         /// The listener; owned by the table once it was added.
         package var listener: Int32
+        /// Its user namespace is ours, so that its capabilities mean what ours mean.
+        package var honoursCapabilities: Bool
+        /// Its network, IPC and UTS namespaces are ours too, so that settings in /proc/sys are the same for both.
+        package var sharesNamespaces: Bool
 
         /// Names a tree.
-        package init(number: UInt64, listener: Int32) {
+        package init(number: UInt64, listener: Int32, honoursCapabilities: Bool, sharesNamespaces: Bool) {
             self.number = number
             self.listener = listener
+            self.honoursCapabilities = honoursCapabilities
+            self.sharesNamespaces = sharesNamespaces
         }
     }
 
     private struct Queue {
-        var added: [Tree] = []
+        var free = Array((0..<TreeTable.capacity).reversed())
         var ended: [UInt64] = []
-        var count = 0
     }
 
+    /// Set in `users` when a tree has ended.
+    private static let endedBit: UInt32 = 1 << 31
+
     private let queue = Mutex(Queue())
-    /// Wakes the call thread.
-    let wake: Int32
+    private let poll: EventPoll
+    private let trees: UnsafeMutablePointer<Tree>
+    /// How many threads use a slot.
+    private let users: UnsafeMutablePointer<Atomic<UInt32>>
     /// Wakes the control thread: trees have ended.
     package let ended: Int32
 
-    /// - Throws: without eventfds.
+    /// - Throws: without descriptors.
     package init() throws(KernelError) {
-        wake = try EventDescriptor.make()
+        poll = try EventPoll()
         ended = try EventDescriptor.make()
+        trees = .allocate(capacity: Self.capacity)
+        trees.initialize(
+            repeating: Tree(number: 0, listener: -1, honoursCapabilities: false, sharesNamespaces: false),
+            count: Self.capacity)
+        users = .allocate(capacity: Self.capacity)
+        for index in 0..<Self.capacity { (users + index).initialize(to: Atomic(0)) }
     }
 
-    /// Hands a tree to the call thread; false when there are too many, and the listener stays the caller's.
+    /// Hands a tree to the call threads; false when there are too many, and the listener stays the caller's.
     package func add(_ tree: Tree) -> Bool {
-        let isAdded = queue.withLock { queue -> Bool in
-            guard queue.count < Self.capacity else { return false }
-            queue.count += 1
-            queue.added.append(tree)
-            return true
+        guard let slot = queue.withLock({ $0.free.popLast() }) else { return false }
+        trees[slot] = tree
+        users[slot].store(0, ordering: .releasing)
+        guard poll.add(tree.listener, tag: UInt64(slot)) == 0 else {
+            queue.withLock { $0.free.append(slot) }
+            return false
         }
-        if isAdded { EventDescriptor.signal(wake) }
-        return isAdded
+        return true
     }
 
     /// How many trees there are.
-    package var count: Int { queue.withLock { $0.count } }
+    package var count: Int { queue.withLock { Self.capacity - $0.free.count } }
 
     /// The trees that ended since the last call.
     package func takeEnded() -> [UInt64] {
@@ -64,18 +82,43 @@ package final class TreeTable: Sendable {
         }
     }
 
-    func takeAdded() -> [Tree] {
-        queue.withLock { queue in
-            defer { queue.added = [] }
-            return queue.added
+    // MARK: - Call threads
+
+    /// Waits for a listener with something to take, or one whose tree has ended.
+    func wait(timeoutMilliseconds: Int32) -> EventPoll.Event? { poll.wait(timeoutMilliseconds: timeoutMilliseconds) }
+
+    /// The tree in a slot, which stays until `leave`; `nil` when it has ended.
+    func enter(_ slot: Int) -> Tree? {
+        if users[slot].wrappingAdd(1, ordering: .acquiringAndReleasing).newValue & Self.endedBit == 0 {
+            return trees[slot]
         }
+        leave(slot)
+        return nil
     }
 
-    func end(_ tree: Tree) {
+    /// Another user of a slot that the caller has entered.
+    func retain(_ slot: Int) { users[slot].wrappingAdd(1, ordering: .relaxed) }
+
+    /// Counterpart of `enter` and `retain`.
+    func leave(_ slot: Int) {
+        if users[slot].wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == Self.endedBit { release(slot) }
+    }
+
+    /// Lets another thread have the next call of a tree.
+    func rearm(_ slot: Int, _ tree: Tree) { poll.arm(tree.listener, tag: UInt64(slot)) }
+
+    /// The tree of a slot that the caller has entered is no more.
+    func end(_ slot: Int) {
+        let before = users[slot].bitwiseOr(Self.endedBit, ordering: .acquiringAndReleasing).oldValue
+        if before & Self.endedBit == 0 { poll.remove(trees[slot].listener) }
+    }
+
+    private func release(_ slot: Int) {
+        let tree = trees[slot]
         RawDescriptor.close(tree.listener)
         queue.withLock { queue in
-            queue.count -= 1
             queue.ended.append(tree.number)
+            queue.free.append(slot)
         }
         EventDescriptor.signal(ended)
     }

@@ -94,7 +94,9 @@ final class AgentUnderTest {
     }
 
     private func read() -> [Alert] {
-        guard let text = try? String(contentsOfFile: alertsPath, encoding: .utf8) else { return [] }
+        // What was rotated away came first.
+        let files = (1...5).reversed().map { "\(alertsPath).\($0)" } + [alertsPath]
+        let text = files.compactMap { try? String(contentsOfFile: $0, encoding: .utf8) }.joined()
         return text.split(separator: "\n").compactMap {
             (try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]).map { Alert(fields: $0) }
         }

@@ -169,7 +169,13 @@ extension KernelSuite {
             let worker = try status("worker")
             // sys_admin, sys_ptrace, dac_read_search, dac_override, kill
             #expect(worker["CapEff"] == "0000000000280026")
-            #expect(worker["CapBnd"] == "0000000000280026")
+            #expect(worker["CapInh"] == "0000000000000000")
+            #expect(worker["CapAmb"] == "0000000000000000")
+            // And what its call threads put in effect to stand in for supervised processes: chown, fowner, fsetid, setgid, setuid,
+            // linux_immutable, sys_chroot, sys_resource, mknod, lease, setfcap; as far as the machine has them.
+            let permitted = try #require(worker["CapPrm"].flatMap { UInt64($0, radix: 16) })
+            #expect(permitted & ~0x992C_02FF == 0)
+            #expect(worker["CapBnd"] == worker["CapPrm"])
         }
 
         @Test func anEndedAgentLeavesNothingBehind() throws {

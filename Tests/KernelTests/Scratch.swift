@@ -70,7 +70,9 @@ enum Shell {
         process.standardOutput = out
         process.standardError = err
         process.standardInput = inp
-        do { try process.run() } catch { return Result(status: 127, output: "", error: "\(error)") }
+        do { try withoutBlockedSignals { try process.run() } } catch {
+            return Result(status: 127, output: "", error: "\(error)")
+        }
         if let input { try? inp.fileHandleForWriting.write(contentsOf: Data(input.utf8)) }
         try? inp.fileHandleForWriting.close()
         let output = out.fileHandleForReading.readDataToEndOfFile()
@@ -81,9 +83,19 @@ enum Shell {
             output: String(decoding: output, as: UTF8.self), error: String(decoding: error, as: UTF8.self))
     }
 
-    static func check(_ arguments: String...) throws {
+    /// Tests run on threads that block most signals, and a child starts with its parent's mask: timeout(1) would never fire.
+    private static func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
+        var (none, before) = (sigset_t(), sigset_t())
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try body()
+    }
+
+    @discardableResult static func check(_ arguments: String...) throws -> String {
         let result = run(arguments)
         if result.status != 0 { throw ScratchError(text: "\(arguments): \(result.error)") }
+        return result.output
     }
 }
 

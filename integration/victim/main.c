@@ -112,6 +112,10 @@ static int do_chroot(char **a) {
     if (chroot(a[0]) != 0 || chdir("/") != 0) return failed();
     return opened(open(a[1], O_RDONLY));
 }
+static int do_chroot_write(char **a) {
+    if (chroot(a[0]) != 0 || chdir("/") != 0) return failed();
+    return written(open(a[1], O_WRONLY | O_CREAT, 0644));
+}
 // A private mount namespace in which the file stands under another name.
 static int do_bind(char **a) {
     if (unshare(CLONE_NEWNS) != 0 || mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return failed();
@@ -299,6 +303,7 @@ static const struct {
     {"relative", 2, do_relative},
     {"by-handle", 2, do_by_handle},
     {"chroot", 2, do_chroot},
+    {"chroot-write", 2, do_chroot_write},
     {"bind", 3, do_bind},
     {"bind-exec", 3, do_bind_exec},
     {"exec", 1, do_exec},
@@ -324,6 +329,33 @@ static const struct {
     {"hammer-socket", 4, do_hammer_socket},
     {"flood", 5, do_flood},
     {"map", 1, do_map},
+    {"random", 5, do_random_calls},
+    {"race", 3, do_race},
+    {"race-control", 3, do_race_control},
+    {"unlink", 1, do_unlink},
+    {"unlinkat", 1, do_unlinkat},
+    {"rmdir", 1, do_rmdir},
+    {"mkdir", 1, do_mkdir},
+    {"mkfifo", 1, do_mkfifo},
+    {"mknod", 1, do_mknod},
+    {"exchange", 2, do_exchange},
+    {"truncate", 1, do_truncate},
+    {"chmod", 1, do_chmod},
+    {"fchmodat", 1, do_fchmodat},
+    {"chown", 1, do_chown},
+    {"lchown", 1, do_lchown},
+    {"setxattr", 1, do_setxattr},
+    {"removexattr", 1, do_removexattr},
+    {"set-times", 1, do_set_times},
+    {"utime", 1, do_utime},
+    {"link-pinned", 2, do_link_pinned},
+    {"link-empty", 2, do_link_empty},
+    {"fchmod", 1, do_fchmod},
+    {"fchown", 1, do_fchown},
+    {"fsetxattr", 1, do_fsetxattr},
+    {"futimens", 1, do_futimens},
+    {"reopen-write", 1, do_reopen_write},
+    {"write-at", 2, do_write_at},
     {"syscall", 4, do_syscall},
     {"int80", 4, do_int80},
 };

@@ -12,6 +12,34 @@ int do_hammer_socket(char **arguments);
 
 int do_flood(char **arguments);
 int do_map(char **arguments);
+int do_random_calls(char **arguments);
+int do_race(char **arguments);
+int do_race_control(char **arguments);
 
 int do_syscall(char **arguments);
 int do_int80(char **arguments);
+
+int do_unlink(char **arguments);
+int do_unlinkat(char **arguments);
+int do_rmdir(char **arguments);
+int do_mkdir(char **arguments);
+int do_mkfifo(char **arguments);
+int do_mknod(char **arguments);
+int do_exchange(char **arguments);
+int do_truncate(char **arguments);
+int do_chmod(char **arguments);
+int do_fchmodat(char **arguments);
+int do_chown(char **arguments);
+int do_lchown(char **arguments);
+int do_setxattr(char **arguments);
+int do_removexattr(char **arguments);
+int do_set_times(char **arguments);
+int do_utime(char **arguments);
+int do_link_pinned(char **arguments);
+int do_link_empty(char **arguments);
+int do_fchmod(char **arguments);
+int do_fchown(char **arguments);
+int do_fsetxattr(char **arguments);
+int do_futimens(char **arguments);
+int do_reopen_write(char **arguments);
+int do_write_at(char **arguments);

@@ -62,6 +62,13 @@ struct pc_signal {
 int pc_signal_read(int fd, struct pc_signal *out);
 /// poll(2); -EINTR is returned, so that the caller can look at its flags. `timeout` in milliseconds, -1 = no end.
 int pc_poll(struct pollfd *entries, uint32_t count, int timeout);
+/// epoll_create1(2) with EPOLL_CLOEXEC.
+int pc_epoll_create(void);
+/// epoll_ctl(2): waits for readability, once (EPOLLONESHOT). `again` arms a descriptor that was added before.
+int pc_epoll_arm(int epoll, int fd, uint64_t tag, int again);
+void pc_epoll_remove(int epoll, int fd);
+/// epoll_wait(2) for one event. 1 = something to read, 2 = the other end is gone, 3 = both; 0 = time is over; -errno.
+int pc_epoll_wait(int epoll, int timeout, uint64_t *tag);
 /// pipe2(2) with O_CLOEXEC.
 int pc_pipe(int *read_end, int *write_end);
 /// CLOCK_MONOTONIC, nanoseconds.

@@ -10,6 +10,8 @@ struct pc_object_status {
     /// major << 32 | minor
     uint64_t device;
     uint64_t inode;
+    /// Of a device file: major << 32 | minor.
+    uint64_t device_number;
     /// As in mountinfo(5); 0 if neither statx(2) nor fdinfo told it.
     uint64_t mount_id;
     uint64_t size;
@@ -81,6 +83,11 @@ ssize_t pc_proc_read(int proc, int32_t pid, const char *leaf, void *buffer, size
 ssize_t pc_proc_readlink(int proc, int32_t pid, const char *leaf, void *buffer, size_t capacity);
 /// Follows the link: the status of the object that /proc/<pid>/<leaf> stands for.
 int pc_proc_object_status(int proc, int32_t pid, const char *leaf, struct pc_object_status *out);
+
+/// O_PATH descriptor of what /proc/<tid>/fd/<fd> leads to, or -errno (-ENOENT: no such descriptor).
+int pc_proc_pin_descriptor(int proc, int32_t tid, int fd);
+/// The flags in /proc/<tid>/fdinfo/<fd>, or -errno.
+int64_t pc_proc_descriptor_flags(int proc, int32_t tid, int fd);
 
 /// process_vm_readv(2): all of `length` bytes, or -errno (-EFAULT if only a part could be read).
 int pc_read_process_memory(int32_t pid, uint64_t address, void *buffer, size_t length);

@@ -41,4 +41,7 @@ int pc_filter_build(
 /// gives ENOSYS.
 int pc_filter_build_known_calls(int program, int text);
 
+/// The name of a call on an architecture (AUDIT_ARCH_*): 0, or -ENOENT.
+int pc_filter_call_name(uint32_t architecture, int number, char *name, uint32_t capacity);
+
 #pragma clang assume_nonnull end

@@ -1,0 +1,82 @@
+import CLinux
+
+/// Lets one thread act on files as somebody else: with that thread's ids, groups, umask and root, and with the capabilities it has
+/// in effect, as far as we have them too. It never has a right that the other one lacks. Belongs to the thread that made it.
+public struct AssumedIdentity {
+    /// What this thread may make effective.
+    private let permitted: CapabilitySet
+    private let ownRoot: Int32
+    private var ownRootStatus = ObjectStatus()
+    /// Whose ids the thread has now.
+    private var user: UInt32 = 0
+    private var group: UInt32 = 0
+    private var umask: UInt32 = .max
+    private var groupCount = -1
+    private let groups = UnsafeMutablePointer<UInt32>.allocate(capacity: FileCredentials.groupLimit)
+    private var isElsewhere = false
+
+    /// For the calling thread, which gets a root and a current directory of its own.
+    ///
+    /// - Throws: EPERM in a sandbox that forbids unshare(2).
+    public init() throws(KernelError) {
+        permitted = try Capabilities.current().permitted
+        try KernelError.check("unshare(CLONE_FS)", pc_identity_begin())
+        ownRoot = try PathOpening.open("/", flags: OpenFlags.path | OpenFlags.directory).release()
+        try KernelError.check("statx /", ObjectStatus.read(descriptor: ownRoot, into: &ownRootStatus))
+        try KernelError.check("capset", regain())
+    }
+
+    /// Takes on ids and groups, and leaves only capabilities in effect that the other thread has in effect.
+    ///
+    /// - Parameter honoursCapabilities: false for a thread of another user namespace, whose capabilities mean nothing here.
+    /// - Returns: 0 or a negated errno; then nothing may be done in its name.
+    public mutating func become(_ other: borrowing FileCredentials, honoursCapabilities: Bool) -> Int32 {
+        if !isSame(other) {
+            var identity = pc_identity(
+                uid: other.user, gid: other.group, umask: other.umask, group_count: UInt32(other.groupCount),
+                groups: UnsafePointer(other.groups))
+            groupCount = -1
+            let result = pc_identity_assume(&identity)
+            guard result == 0 else { return result }
+            (user, group, umask, groupCount) = (other.user, other.group, other.umask, other.groupCount)
+            groups.update(from: other.groups, count: other.groupCount)
+        }
+        let effective = honoursCapabilities ? other.effective.intersection(permitted) : []
+        return pc_identity_set_effective(effective.rawValue, permitted.rawValue)
+    }
+
+    /// Has the thread's own capabilities in effect again; its ids stay, as they matter no more. 0 or a negated errno.
+    @discardableResult public func regain() -> Int32 {
+        pc_identity_set_effective(permitted.rawValue, permitted.rawValue)
+    }
+
+    /// Makes the root of another thread ours, if it is a different one. Needs own capabilities. 0 or a negated errno.
+    public mutating func enterRoot(of thread: Int32) -> Int32 {
+        var root = ObjectStatus()
+        let result = ProcFS.object(of: thread, "root", into: &root)
+        guard result == 0 else { return result }
+        if root.mountID == ownRootStatus.mountID, root.isSameObject(as: ownRootStatus) { return 0 }
+        let directory = pc_proc_open(
+            ProcFS.root, thread, ProcFS.text("root"), OpenFlags.path | OpenFlags.directory)
+        guard directory >= 0 else { return directory }
+        isElsewhere = true
+        let entered = pc_identity_set_root(directory)
+        _ = pc_close(directory)
+        return entered
+    }
+
+    /// Goes back to our own root. Needs own capabilities. 0 or a negated errno: then the thread must not go on.
+    public mutating func leaveRoot() -> Int32 {
+        guard isElsewhere else { return 0 }
+        isElsewhere = false
+        return pc_identity_set_root(ownRoot)
+    }
+
+    private func isSame(_ other: borrowing FileCredentials) -> Bool {
+        guard user == other.user, group == other.group, umask == other.umask, groupCount == other.groupCount else {
+            return false
+        }
+        for index in 0..<groupCount where groups[index] != other.groups[index] { return false }
+        return true
+    }
+}

@@ -1,0 +1,128 @@
+import CLinux
+
+/// What the kernel checks a thread's access to files with (credentials(7)), and the thread's ids in its own pid namespaces. One
+/// value, reused; its buffer is allocated once.
+public struct FileCredentials {
+    /// Supplementary groups that are kept; a thread with more cannot be stood in for.
+    public static let groupLimit = 256
+    /// Pid namespaces, one in the other (pid_namespaces(7)).
+    public static let depthLimit = 32
+
+    /// The process (thread group).
+    public private(set) var process: Int32 = 0
+    /// The file system user id, in our user namespace.
+    public private(set) var user: UInt32 = .max
+    /// The file system group id, in our user namespace.
+    public private(set) var group: UInt32 = .max
+    /// Bits that new objects do not get.
+    public private(set) var umask: UInt32 = 0o777
+    /// Capabilities in effect, in the thread's user namespace.
+    public private(set) var effective: CapabilitySet = []
+    /// How many of `groups` there are.
+    public private(set) var groupCount = 0
+    /// Supplementary groups.
+    public let groups = UnsafeMutablePointer<UInt32>.allocate(capacity: groupLimit)
+    /// The process's id in each pid namespace it is in, ours first.
+    public private(set) var processIDs = InlineArray<32, Int32>(repeating: 0)
+    /// The thread's id in each of them.
+    public private(set) var threadIDs = InlineArray<32, Int32>(repeating: 0)
+    /// How many there are.
+    public private(set) var depth = 0
+    private var seen = 0
+    private var isCut = false
+
+    /// Room for one thread's.
+    public init() {}
+
+    /// Gives the buffer back.
+    public func deallocate() { groups.deallocate() }
+
+    /// Reads those of a thread: 0 or a negated errno (E2BIG: more groups or namespaces than fit).
+    public mutating func read(of thread: Int32) -> Int32 {
+        let file = pc_proc_open(ProcFS.root, thread, ProcFS.text("status"), OpenFlags.readOnly)
+        guard file >= 0 else { return file }
+        defer { _ = pc_close(file) }
+        (seen, isCut, groupCount, depth) = (0, false, 0, 0)
+        let result = LineReader.forEachLine(descriptor: file) { take($0) }
+        guard result >= 0 else { return result }
+        if isCut { return -7 }  // E2BIG
+        // Every line that counts, or it is not what the kernel writes.
+        return seen == 0b111_1111 ? 0 : -61
+    }
+
+    private mutating func take(_ line: UnsafeRawBufferPointer) {
+        if var rest = ByteText.suffix(of: line, after: "Umask:") {
+            umask = ByteText.nextField(&rest).flatMap { Self.octal($0) } ?? 0o777
+            seen |= 1
+        } else if var rest = ByteText.suffix(of: line, after: "Tgid:") {
+            process = Self.number(&rest)
+            seen |= 2
+        } else if let rest = ByteText.suffix(of: line, after: "Uid:") {
+            if let id = Self.fourth(rest) {
+                user = id
+                seen |= 4
+            }
+        } else if let rest = ByteText.suffix(of: line, after: "Gid:") {
+            if let id = Self.fourth(rest) {
+                group = id
+                seen |= 8
+            }
+        } else if var rest = ByteText.suffix(of: line, after: "Groups:") {
+            if line.count == LineReader.capacity { isCut = true }
+            while let field = ByteText.nextField(&rest) {
+                guard let id = ByteText.decimal(field).flatMap({ UInt32(exactly: $0) }), groupCount < Self.groupLimit
+                else {
+                    isCut = true
+                    return
+                }
+                groups[groupCount] = id
+                groupCount += 1
+            }
+            seen |= 16
+        } else if var rest = ByteText.suffix(of: line, after: "NStgid:") {
+            takeIDs(&rest, isProcess: true)
+        } else if var rest = ByteText.suffix(of: line, after: "NSpid:") {
+            takeIDs(&rest, isProcess: false)
+            seen |= 32
+        } else if var rest = ByteText.suffix(of: line, after: "CapEff:") {
+            if let value = ByteText.nextField(&rest).flatMap({ ByteText.hexadecimal($0) }) {
+                effective = CapabilitySet(rawValue: value)
+                seen |= 64
+            }
+        }
+    }
+
+    private mutating func takeIDs(_ text: inout UnsafeRawBufferPointer, isProcess: Bool) {
+        depth = 0
+        while let field = ByteText.nextField(&text) {
+            guard depth < Self.depthLimit else {
+                isCut = true
+                return
+            }
+            let id = Int32(truncatingIfNeeded: ByteText.decimal(field) ?? 0)
+            if isProcess { processIDs[depth] = id } else { threadIDs[depth] = id }
+            depth += 1
+        }
+    }
+
+    private static func number(_ text: inout UnsafeRawBufferPointer) -> Int32 {
+        ByteText.nextField(&text).flatMap { ByteText.decimal($0) }.map { Int32(truncatingIfNeeded: $0) } ?? 0
+    }
+
+    /// The file system id: the last of four.
+    private static func fourth(_ text: UnsafeRawBufferPointer) -> UInt32? {
+        var rest = text
+        var last: UnsafeRawBufferPointer?
+        for _ in 0..<4 { last = ByteText.nextField(&rest) }
+        return last.flatMap { ByteText.decimal($0) }.flatMap { UInt32(exactly: $0) }
+    }
+
+    private static func octal(_ text: UnsafeRawBufferPointer) -> UInt32? {
+        var value: UInt32 = 0
+        for byte in text {
+            guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "7"), value < 0o1000 else { return nil }
+            value = value << 3 | UInt32(byte - UInt8(ascii: "0"))
+        }
+        return value
+    }
+}

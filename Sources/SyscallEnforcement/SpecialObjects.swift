@@ -1,0 +1,90 @@
+import LinuxKernel
+
+/// Objects that have no place in a filesystem, so that no rule can name them: pipes, sockets, memory files.
+enum NamelessObject {
+    static func isOne(_ object: Int32) -> Bool {
+        withUnsafeTemporaryAllocation(byteCount: 4200, alignment: 8) { buffer in
+            let length = PathName.ofDescriptor(object, into: buffer)
+            guard length > 0 else { return false }
+            if buffer[0] != UInt8(ascii: "/") { return buffer[0] != UInt8(ascii: "(") }
+            let memory: StaticString = "/memfd:"
+            guard length > memory.utf8CodeUnitCount else { return false }
+            for index in 0..<memory.utf8CodeUnitCount where buffer[index] != memory.utf8Start[index] { return false }
+            // A directory of that name can be in the root; a memory file has none.
+            var status = ObjectStatus()
+            return ObjectStatus.read(descriptor: object, into: &status) == 0 && status.nlink == 0
+        }
+    }
+}
+
+/// `/proc/<pid>/mem`: writing it is acting through another process, like process_vm_writev(2), which a tree may not either.
+enum ProcessMemoryFile {
+    /// Whether an object of procfs is one.
+    static func isOne(_ object: Int32) -> Bool {
+        withUnsafeTemporaryAllocation(byteCount: 4200, alignment: 8) { buffer in
+            let length = PathName.ofDescriptor(object, into: buffer)
+            let ending: StaticString = "/mem"
+            guard length > ending.utf8CodeUnitCount else { return length <= 0 }
+            let start = length - ending.utf8CodeUnitCount
+            for index in 0..<ending.utf8CodeUnitCount where buffer[start + index] != ending.utf8Start[index] {
+                return false
+            }
+            return true
+        }
+    }
+}
+
+/// `/dev/tty`, which is another terminal for everybody (tty(4)).
+enum ControllingTerminal {
+    /// Its device number, major << 32 | minor.
+    static let device: UInt64 = 5 << 32
+
+    /// Pins the terminal of a thread under its usual name in the calling thread's root: a descriptor, or a negated errno (ENXIO: it
+    /// has none).
+    static func pin(of thread: Int32) -> Int32 {
+        var stat = ProcessStat()
+        guard ProcFS.stat(of: thread, into: &stat) == 0, stat.ttyNumber != 0 else { return -6 }
+        let raw = UInt32(bitPattern: stat.ttyNumber)
+        let (major, minor) = (raw >> 8 & 0xFFF, raw & 0xFF | raw >> 12 & 0xFFF00)
+        let name: (StaticString, UInt32)
+        switch major {
+        case 136...143: name = ("/dev/pts/", (major - 136) << 20 | minor)
+        case 4 where minor < 64: name = ("/dev/tty", minor)
+        case 4: name = ("/dev/ttyS", minor - 64)
+        default: return -6
+        }
+        let object = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { text -> Int32 in
+            guard let base = text.baseAddress else { return -6 }
+            var length = name.0.utf8CodeUnitCount
+            for index in 0..<length { base[index] = CChar(bitPattern: name.0.utf8Start[index]) }
+            length = DecimalText.write(Int32(bitPattern: name.1), to: base, at: length)
+            base[length] = 0
+            return ObjectCalls.pin(OpenFlags.currentDirectory, base, follow: true)
+        }
+        guard object >= 0 else { return -6 }
+        var status = ObjectStatus()
+        if ObjectStatus.read(descriptor: object, into: &status) == 0, status.isCharacterDevice,
+            status.deviceNumber == UInt64(major) << 32 | UInt64(minor)
+        {
+            return object
+        }
+        RawDescriptor.close(object)
+        return -6
+    }
+}
+
+/// Numbers as text, without allocation.
+enum DecimalText {
+    /// Writes a number that is not negative; the position behind it.
+    static func write(_ number: Int32, to text: UnsafeMutablePointer<CChar>, at start: Int) -> Int {
+        var divisor: Int32 = 1
+        while number / divisor >= 10 { divisor *= 10 }
+        var at = start
+        while divisor > 0 {
+            text[at] = CChar(0x30 + number / divisor % 10)
+            divisor /= 10
+            at += 1
+        }
+        return at
+    }
+}

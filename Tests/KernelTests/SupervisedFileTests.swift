@@ -1,0 +1,217 @@
+import Foundation
+import Testing
+
+extension KernelSuite {
+    /// File rules in supervised trees: what fanotify has no event for, and what it answers too late (B02, B03, B07 to B10).
+    @Suite("Supervised files")
+    struct SupervisedFileTests {
+        /// One call of the victim, and what its alert says.
+        struct Attack: CustomTestStringConvertible, Sendable {
+            var words: [String]
+            var resource: String
+            var hook: String
+            var testDescription: String { words.joined(separator: " ") }
+
+            init(_ hook: String, _ resource: String, _ words: String...) {
+                (self.hook, self.resource, self.words) = (hook, resource, words)
+            }
+        }
+
+        /// Everything there is to know of a tree, but access times: whatever is changed, the time of the last change is too.
+        private func inventory(_ scratch: Scratch) throws -> String {
+            try Shell.check(
+                "find", scratch.path("prot"), scratch.path("work"), "-printf", "%p %y %i %m %U:%G %n %s %T@ %C@ %l\\n")
+        }
+
+        private func attack(_ attack: Attack, _ rules: String) throws {
+            let scratch = try Scratch()
+            try FileManager.default.createDirectory(
+                atPath: scratch.path("prot/empty"), withIntermediateDirectories: true)
+            try FileManager.default.createSymbolicLink(
+                atPath: scratch.path("work/link"), withDestinationPath: "../prot/secret")
+            // Without the agent: the directory cannot even be listed while the rule holds.
+            let before = try inventory(scratch)
+            let agent = try AgentUnderTest.blockingFiles(scratch, rules)
+            // Victims are told whole paths, so that a word that is none starts without @.
+            let words = attack.words.map { $0.hasPrefix("@") ? scratch.path(String($0.dropFirst())) : $0 }
+            let result = agent.tool(["run", "--", AgentUnderTest.binaries + "/portcullis-victim"] + words)
+            #expect(result.output == "errno 13 EACCES\n", "\(result)")
+            let alerts = agent.alerts(atLeast: 1)
+            agent.stop()
+            #expect(try inventory(scratch) == before)
+            #expect(alerts.count == 1, "\(alerts.map(\.fields))")
+            let alert = try #require(alerts.first)
+            #expect(alert["PolicyName"] == "p")
+            #expect(alert["Operation"] == "File")
+            #expect(alert["Resource"] == scratch.path(attack.resource))
+            #expect(alert["Data"] == "lsm=\(attack.hook)")
+            #expect(alert["Enforcer"] == "seccomp")
+            #expect(alert["Action"] == "Block")
+            #expect(alert["Result"] == "Permission denied")
+            #expect(alert["ProcessName"]?.hasSuffix("/portcullis-victim") == true)
+        }
+
+        static let changes: [Attack] = [
+            // B02
+            Attack("FILE_LINK", "prot/secret", "link", "@prot/secret", "@work/h"),
+            Attack("FILE_LINK", "prot/secret", "link-pinned", "@prot/secret", "@work/h"),
+            Attack("FILE_LINK", "prot/secret", "link-empty", "@prot/secret", "@work/h"),
+            Attack("FILE_LINK", "prot/h", "link", "@work/plain", "@prot/h"),
+            // B03
+            Attack("FILE_RENAME", "prot/secret", "rename", "@prot/secret", "@work/x"),
+            Attack("FILE_RENAME", "prot", "rename", "@prot", "@other"),
+            Attack("FILE_RENAME", "prot", "rename", "@prot/", "@work/d"),
+            Attack("FILE_RENAME", "prot/sub", "rename", "@prot/sub", "@work/d"),
+            Attack("FILE_RENAME", "prot/new", "rename", "@work/plain", "@prot/new"),
+            Attack("FILE_RENAME", "prot/secret", "rename", "@work/plain", "@prot/secret"),
+            Attack("FILE_RENAME", "prot/secret", "exchange", "@work/plain", "@prot/secret"),
+            Attack("FILE_RENAME", "prot/secret", "exchange", "@prot/secret", "@work/plain"),
+            // B07
+            Attack("FILE_OPEN", "prot/secret", "write", "@prot/secret"),
+            Attack("FILE_OPEN", "prot/secret", "append", "@prot/secret"),
+            Attack("FILE_OPEN", "prot/secret", "readwrite", "@prot/secret"),
+            Attack("FILE_OPEN", "prot/secret", "truncate-open", "@prot/secret"),
+            Attack("FILE_OPEN", "prot/secret", "read-truncate", "@prot/secret"),
+            Attack("FILE_OPEN", "prot/secret", "creat", "@prot/secret"),
+            Attack("FILE_OPEN", "prot/new", "creat", "@prot/new"),
+            Attack("FILE_OPEN", "prot/new", "create", "@prot/new"),
+            Attack("FILE_OPEN", "prot/#tmpfile", "tmpfile", "@prot"),
+            Attack("FILE_OPEN", "prot/secret", "write", "@work/link"),
+            Attack("FILE_OPEN", "prot/secret", "reopen-write", "@prot/secret"),
+            Attack("FILE_OPEN", "prot/secret", "write", "@work/../prot//./secret"),
+            Attack("FILE_OPEN", "prot/secret", "write-at", "@work", "../prot/secret"),
+            // B08
+            Attack("FILE_TRUNCATE", "prot/secret", "truncate", "@prot/secret"),
+            Attack("FILE_TRUNCATE", "prot/secret", "truncate", "@work/link"),
+            // B09
+            Attack("FILE_UNLINK", "prot/secret", "unlink", "@prot/secret"),
+            Attack("FILE_UNLINK", "prot/secret", "unlinkat", "@prot/secret"),
+            Attack("FILE_RMDIR", "prot/empty", "rmdir", "@prot/empty"),
+            Attack("FILE_MKDIR", "prot/d", "mkdir", "@prot/d"),
+            Attack("FILE_MKNOD", "prot/p", "mkfifo", "@prot/p"),
+            Attack("FILE_MKNOD", "prot/f", "mknod", "@prot/f"),
+            Attack("FILE_SYMLINK", "prot/l", "symlink", "/etc", "@prot/l"),
+            // B10
+            Attack("FILE_CHMOD", "prot/secret", "chmod", "@prot/secret"),
+            Attack("FILE_CHMOD", "prot/secret", "chmod", "@work/link"),
+            Attack("FILE_CHMOD", "prot/secret", "fchmodat", "@prot/secret"),
+            Attack("FILE_CHOWN", "prot/secret", "chown", "@prot/secret"),
+            Attack("FILE_CHOWN", "prot/secret", "lchown", "@prot/secret"),
+            Attack("FILE_SETXATTR", "prot/secret", "setxattr", "@prot/secret"),
+            Attack("FILE_SETXATTR", "prot/secret", "removexattr", "@prot/secret"),
+            Attack("FILE_UTIME", "prot/secret", "set-times", "@prot/secret"),
+            Attack("FILE_UTIME", "prot/secret", "utime", "@prot/secret"),
+        ]
+
+        @Test(arguments: changes) func aBlockedFileStaysAsItIs(change: Attack) throws {
+            try attack(change, "matchDirectories: [{dir: \"@/prot/\", recursive: true}]")
+        }
+
+        static let readOnlyChanges: [Attack] =
+            changes.filter { !["rename", "exchange"].contains($0.words[0]) } + [
+                Attack("FILE_CHMOD", "prot/secret", "fchmod", "@prot/secret"),
+                Attack("FILE_CHOWN", "prot/secret", "fchown", "@prot/secret"),
+                Attack("FILE_SETXATTR", "prot/secret", "fsetxattr", "@prot/secret"),
+                Attack("FILE_UTIME", "prot/secret", "futimens", "@prot/secret"),
+            ]
+
+        @Test(arguments: readOnlyChanges) func aReadOnlyFileStaysAsItIs(change: Attack) throws {
+            try attack(change, "matchDirectories: [{dir: \"@/prot/\", recursive: true, readOnly: true}]")
+        }
+
+        @Test func aReadOnlyFileIsRead() throws {
+            let scratch = try Scratch()
+            let agent = try AgentUnderTest.blockingFiles(
+                scratch, "matchDirectories: [{dir: \"@/prot/\", recursive: true, readOnly: true}]")
+            let victim = AgentUnderTest.binaries + "/portcullis-victim"
+            #expect(agent.tool("run", "--", victim, "read", scratch.path("prot/secret")).output == "ok SECRET\n")
+            #expect(agent.alerts().isEmpty)
+        }
+
+        @Test func anAuditedChangeIsReportedOnceAndDone() throws {
+            let scratch = try Scratch()
+            let policy = AgentUnderTest.policy(
+                file: "matchDirectories: [{dir: \"@/prot/\", recursive: true}]", action: "Audit")
+            let agent = try AgentUnderTest(scratch, policies: ["p.yaml": policy])
+            let victim = AgentUnderTest.binaries + "/portcullis-victim"
+            let words = ["rename", scratch.path("prot/secret"), scratch.path("prot/other")]
+            #expect(agent.tool(["run", "--", victim] + words).output == "ok\n")
+            let alerts = agent.alerts(atLeast: 1)
+            #expect(scratch.text("prot/other") == "SECRET\n")
+            #expect(alerts.count == 1, "\(alerts.map(\.fields))")
+            #expect(alerts.first?["Action"] == "Audit")
+            #expect(alerts.first?["Result"] == "Passed")
+            #expect(alerts.first?["Resource"] == scratch.path("prot/secret"))
+        }
+
+        @Test func aWriterOfAPipeWaitsForItsReader() throws {
+            let scratch = try Scratch()
+            let agent = try AgentUnderTest.blockingFiles(scratch)
+            let pipe = scratch.path("work/pipe")
+            try Shell.check("mkfifo", pipe)
+            // More writers than there are threads; a call that does not wait goes through meanwhile.
+            let script = """
+                for i in $(seq 20); do (echo $i > \(pipe)) & done
+                sleep 0.3; echo between > \(scratch.path("work/between"))
+                exec 3<> \(pipe)
+                for i in $(seq 20); do read line <&3; echo "$line"; done | sort -n | tr '\\n' ' '
+                wait
+                """
+            let result = agent.tool("run", "--", "timeout", "20", "bash", "-c", script)
+            #expect(result.output == (1...20).map { "\($0) " }.joined(), "\(result)")
+            #expect(result.status == 0, "\(result)")
+            #expect(scratch.text("work/between") == "between\n")
+        }
+
+        @Test func aCallerInAnotherRootMeansItsOwnNames() throws {
+            let scratch = try Scratch()
+            let agent = try AgentUnderTest.blockingFiles(scratch)
+            let victim = scratch.path("work/root/victim")
+            try FileManager.default.createDirectory(
+                atPath: scratch.path("work/root/prot"), withIntermediateDirectories: true)
+            try FileManager.default.copyItem(atPath: AgentUnderTest.binaries + "/portcullis-victim", toPath: victim)
+            try FileManager.default.createSymbolicLink(
+                atPath: scratch.path("work/root/abs"), withDestinationPath: "/prot/made")
+            // The link is absolute: in the other root it leads to another place.
+            let result = agent.tool(
+                "run", "--", AgentUnderTest.binaries + "/portcullis-victim", "chroot-write", scratch.path("work/root"),
+                "/abs")
+            #expect(result.output == "ok\n", "\(result)")
+            #expect(scratch.text("work/root/prot/made") == "OVERWRITTEN\n")
+            #expect(agent.alerts().isEmpty)
+            // From there what is protected is still known by its object.
+            link(scratch.path("prot/secret"), scratch.path("work/root/alias"))
+            let other = agent.tool(
+                "run", "--", AgentUnderTest.binaries + "/portcullis-victim", "chroot-write", scratch.path("work/root"),
+                "/../../alias")
+            #expect(other.output == "errno 13 EACCES\n", "\(other)")
+            agent.stop()
+            #expect(scratch.text("prot/secret") == "SECRET\n")
+        }
+
+        @Test func theWorkersDeathLeavesNoCallUnansweredAndNothingWritten() throws {
+            let scratch = try Scratch()
+            let agent = try AgentUnderTest.blockingFiles(scratch)
+            let script = """
+                for i in $(seq 6000); do echo x > \(scratch.path("prot/secret")); : > \(scratch.path("work/f")); done 2>/dev/null
+                echo done
+                """
+            let tree = Process()
+            let output = Pipe()
+            tree.executableURL = URL(fileURLWithPath: AgentUnderTest.binaries + "/portcullis")
+            tree.arguments = ["run", "--socket", agent.socket, "--", "bash", "-c", script]
+            tree.standardOutput = output
+            try tree.run()
+            for _ in 0..<5 {
+                AgentUnderTest.pause()
+                if let worker = agent.pid(of: "worker") { kill(worker, SIGKILL) }
+                Thread.sleep(forTimeInterval: 0.15)
+            }
+            tree.waitUntilExit()
+            let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            #expect(text == "done\n")
+            agent.stop()
+            #expect(scratch.text("prot/secret") == "SECRET\n")
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// A path that another thread changes while the call waits for its verdict (B23), and a supervisor that falls for it.
+
+#include "victim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char *shared;
+static const char *names[2];
+static atomic_int over;
+
+static void *flip(void *unused) {
+    (void)unused;
+    // Of equal length, so that no half of one and half of the other is a third.
+    size_t length = strlen(names[0]) + 1;
+    for (unsigned i = 0; !atomic_load(&over); i++) {
+        memcpy(shared, names[i & 1], length);
+        for (volatile int pause = 0; pause < 200; pause++) {}
+    }
+    return NULL;
+}
+
+// Opens what the path names by then, for writing; how often it was `names[1]`.
+static int race(int rounds) {
+    struct stat secret, opened;
+    if (stat(names[1], &secret) < 0) return -1;
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, flip, NULL) != 0) return -1;
+    int won = 0, got = 0;
+    for (int i = 0; i < rounds; i++) {
+        int fd = openat(AT_FDCWD, shared, O_WRONLY);
+        if (fd < 0) continue;
+        got++;
+        if (fstat(fd, &opened) == 0 && opened.st_ino == secret.st_ino && opened.st_dev == secret.st_dev) won++;
+        close(fd);
+    }
+    atomic_store(&over, 1);
+    pthread_join(thread, NULL);
+    printf("opened %d won %d\n", got, won);
+    return 0;
+}
+
+static int prepare(char **a) {
+    names[0] = a[0], names[1] = a[1];
+    if (strlen(a[0]) != strlen(a[1])) return -1;
+    shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) return -1;
+    strcpy(shared, a[0]);
+    return 0;
+}
+
+// ALLOWED FORBIDDEN ROUNDS
+int do_race(char **a) { return prepare(a) < 0 || race(atoi(a[2])) < 0 ? failed() : 0; }
+
+static int supervise(int listener, const char *forbidden) {
+    struct seccomp_notif *request;
+    struct seccomp_notif_resp *response;
+    if (seccomp_notify_alloc(&request, &response) < 0) return -1;
+    for (;;) {
+        memset(request, 0, sizeof *request);
+        if (seccomp_notify_receive(listener, request) < 0) return errno == EINTR ? 0 : -1;
+        char path[4096] = "";
+        struct iovec ours = {path, strlen(forbidden) + 1}, theirs = {(void *)(uintptr_t)request->data.args[1], strlen(forbidden) + 1};
+        process_vm_readv((pid_t)request->pid, &ours, 1, &theirs, 1, 0);
+        int isForbidden = strcmp(path, forbidden) == 0;
+        *response = (struct seccomp_notif_resp){
+            .id = request->id,
+            .error = isForbidden ? -EACCES : 0,
+            // The mistake: the kernel reads the path again.
+            .flags = isForbidden ? 0 : SECCOMP_USER_NOTIF_FLAG_CONTINUE,
+        };
+        seccomp_notify_respond(listener, response);
+    }
+}
+
+// The same under a supervisor that looks at the path and then lets the call go on.
+int do_race_control(char **a) {
+    if (prepare(a) < 0) return failed();
+    // The child's listener, by its number there.
+    int *number = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    *number = -1;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+        if (seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(openat), 0) < 0 || seccomp_load(filter) < 0) _exit(1);
+        *number = seccomp_notify_fd(filter);
+        int error = race(atoi(a[2]));
+        fflush(stdout);
+        _exit(error < 0);
+    }
+    while (*(volatile int *)number < 0 && waitpid(child, NULL, WNOHANG) == 0) usleep(1000);
+    int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
+    int listener = (int)syscall(SYS_pidfd_getfd, pidfd, *number, 0);
+    if (listener < 0) return failed();
+    pid_t supervisor = fork();
+    if (supervisor == 0) _exit(supervise(listener, a[1]) < 0);
+    int status;
+    waitpid(child, &status, 0);
+    kill(supervisor, 9);
+    waitpid(supervisor, NULL, 0);
+    return status == 0 ? 0 : 10;
+}
