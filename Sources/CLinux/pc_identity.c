@@ -15,9 +15,11 @@ int pc_identity_begin(void) { return unshare(CLONE_FS) < 0 ? -errno : 0; }
 int pc_identity_assume(const struct pc_identity *identity) {
     if (syscall(SYS_setgroups, (size_t)identity->group_count, identity->groups) < 0)
         return -errno;
-    // They tell of no error: what is set now is asked by a value that is never set.
-    syscall(SYS_setfsgid, identity->gid);
-    syscall(SYS_setfsuid, identity->uid);
+    // The effective ids, which some device drivers ask about, and with them those for files. The real and saved ones stay: they
+    // keep the thread from being signalled by the other one, and are the way back.
+    if (syscall(SYS_setresgid, -1, identity->gid, -1) < 0 || syscall(SYS_setresuid, -1, identity->uid, -1) < 0)
+        return -errno;
+    // A value that is never set asks what is.
     if ((uint32_t)syscall(SYS_setfsgid, -1) != identity->gid || (uint32_t)syscall(SYS_setfsuid, -1) != identity->uid)
         return -EPERM;
     umask(identity->umask);

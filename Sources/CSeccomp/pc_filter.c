@@ -60,7 +60,7 @@ static int add(scmp_filter_ctx context, const struct pc_filter_rule *rule, uint3
         return -EINVAL;
     int number = seccomp_syscall_resolve_name(rule->name);
     if (number == __NR_SCMP_ERROR)
-        return -ENOENT;
+        return rule->may_be_unknown ? 0 : -ENOENT;
     if (code(rule->action) == otherwise)
         return 0;
     struct scmp_arg_cmp comparisons[4];

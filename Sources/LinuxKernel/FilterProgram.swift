@@ -52,9 +52,12 @@ public struct FilterProgram: Sendable, Equatable {
         public var action: Action
         /// At most four, each about another argument.
         public var comparisons: [Comparison]
+        /// libseccomp may be too old to know the call: then `knownCalls()` refuses it.
+        public var mayBeUnknown = false
 
         /// Creates a rule.
-        public init(_ name: String, _ action: Action, _ comparisons: [Comparison] = []) {
+        public init(_ name: String, _ action: Action, _ comparisons: [Comparison] = [], mayBeUnknown: Bool = false) {
+            self.mayBeUnknown = mayBeUnknown
             self.name = name
             self.action = action
             self.comparisons = comparisons
@@ -74,6 +77,7 @@ public struct FilterProgram: Sendable, Equatable {
             var entry = pc_filter_rule()
             entry.name = UnsafePointer(name)
             entry.action = rule.action.raw
+            entry.may_be_unknown = rule.mayBeUnknown ? 1 : 0
             entry.comparison_count = UInt32(rule.comparisons.count)
             withUnsafeMutableBytes(of: &entry.comparisons) { bytes in
                 let slots = bytes.bindMemory(to: pc_filter_comparison.self)

@@ -16,6 +16,12 @@ public enum ProcFS {
         return descriptor
     }()
 
+    /// The file system of our own /proc (see `ObjectStatus.device`); 0 if it cannot be told.
+    public static let device: UInt64 = {
+        var status = ObjectStatus()
+        return ObjectStatus.read(descriptor: root, into: &status) == 0 ? status.device : 0
+    }()
+
     /// Opens /proc now, so that no later call does it on a hot path. ENODEV: /proc is not mounted.
     public static func prepare() throws(KernelError) {
         try KernelError.check("open /proc", root)

@@ -65,6 +65,8 @@ public struct FilterPlan: Sendable, Equatable {
         add(
             Self.permissionDenied, "setns", "mount", "umount", "umount2", "pivot_root", "fsopen", "fsconfig", "fsmount",
             "fspick", "move_mount", "open_tree", "mount_setattr")
+        // Linux 6.15.
+        rules.append(FilterProgram.Rule("open_tree_attr", Self.permissionDenied, mayBeUnknown: true))
         // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
         for flag: UInt64 in [
             0x20000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000,
@@ -100,6 +102,10 @@ public struct FilterPlan: Sendable, Equatable {
         for kind in CallKind.changes { rules.append(FilterProgram.Rule(kind.name, .notify)) }
         // Its flags lie in memory, and an O_PATH descriptor cannot be handed over: libraries fall back on openat(2).
         add(Self.notImplemented, "openat2")
+        // Newer than what they are variants of (Linux 6.6, 6.13, 6.17): libraries fall back.
+        for name in ["fchmodat2", "setxattrat", "removexattrat", "file_setattr"] {
+            rules.append(FilterProgram.Rule(name, Self.notImplemented, mayBeUnknown: true))
+        }
         // FS_IOC_SETFLAGS of both widths, FS_IOC_FSSETXATTR: chattr(1).
         for command: UInt64 in [0x4008_6602, 0x4004_6602, 0x401C_5820] {
             rules.append(

@@ -237,8 +237,10 @@ struct PathWalk {
         }
         guard filesystem.type == ObjectCalls.procFilesystem else { return replace(link, at: remainder, &current) }
         if holder.inode == 1 {
-            if isName("self") { return replaceByProcess(caller, thread: false, at: remainder, current) }
-            if isName("thread-self") { return replaceByProcess(caller, thread: true, at: remainder, current) }
+            let isThread = isName("thread-self")
+            if isThread || isName("self") {
+                return replaceByProcess(caller, thread: isThread, at: remainder, current, holder.device)
+            }
             return replace(link, at: remainder, &current)
         }
         return jump(at: remainder, &current, caller, &identity, honoursCapabilities)
@@ -261,13 +263,15 @@ struct PathWalk {
 
     /// `self` means the thread that waits, by its number in the pid namespace of this mount of /proc.
     private mutating func replaceByProcess(
-        _ caller: borrowing FileCredentials, thread: Bool, at remainder: Int, _ current: Int32
+        _ caller: borrowing FileCredentials, thread: Bool, at remainder: Int, _ current: Int32, _ device: UInt64
     ) -> Int32 {
+        // In another mount of procfs the number could be another process's: there nothing is looked at with our own rights.
+        let isOurs = device == ProcFS.device
         for level in stride(from: caller.depth - 1, through: 0, by: -1) {
             var count = DecimalText.write(caller.processIDs[level], to: spare, at: 0)
             spare[count] = 0
             let process = caller.process
-            if caller.depth > 1, !Self.isProcess(process, spare, in: current) { continue }
+            if caller.depth > 1 || !isOurs, !Self.isProcess(process, spare, in: current) { continue }
             if thread {
                 for byte in "/task/".utf8 {
                     spare[count] = CChar(bitPattern: byte)
@@ -275,7 +279,7 @@ struct PathWalk {
                 }
                 count = DecimalText.write(caller.threadIDs[level], to: spare, at: count)
             }
-            (isOwnProcess, isOwnList) = (true, false)
+            (isOwnProcess, isOwnList) = (caller.depth == 1 && isOurs, false)
             return append(remainder, after: count)
         }
         return -ENOENT

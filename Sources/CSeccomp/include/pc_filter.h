@@ -27,6 +27,8 @@ struct pc_filter_rule {
     /// A name that libseccomp knows, on whatever architecture.
     const char *_Nullable name;
     struct pc_filter_action action;
+    /// A name that an older libseccomp has not: then the rule is left out. The program of known calls refuses the number.
+    uint32_t may_be_unknown;
     uint32_t comparison_count;
     struct pc_filter_comparison comparisons[4];
 };
