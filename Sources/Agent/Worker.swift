@@ -122,7 +122,8 @@ final class Worker {
         // Each thread reports with buffers of its own.
         do {
             try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation)))
-            for thread in 0..<CallLoop.threads { try serveCalls(thread) }
+            let shared = try CallLoop.Shared(trees: trees.table, board: board)
+            for thread in 0..<CallLoop.threads { try serveCalls(thread, shared) }
         } catch {
             AgentLog.error("\(error)")
             exit(1)
@@ -130,12 +131,12 @@ final class Worker {
         for group in leftovers { enforcer.retire(leftover: group, handover: handover) }
     }
 
-    private func serveCalls(_ thread: Int) throws(KernelError) {
-        let (table, cell, board) = (trees.table, enforcer.callStates[thread], board)
+    private func serveCalls(_ thread: Int, _ shared: CallLoop.Shared) throws(KernelError) {
+        let cell = enforcer.callStates[thread]
         let reporter = try Self.makeReporter(board, RingOwner.calls(incarnation, thread: thread))
         _ = try KernelThread.start(name: "calls-\(thread)") {
             do {
-                var loop = try CallLoop(thread: thread, trees: table, cell: cell, board: board, reporter: reporter)
+                var loop = try CallLoop(thread: thread, shared: shared, cell: cell, reporter: reporter)
                 loop.run()
             } catch {
                 AgentLog.error("a thread for system calls cannot be started: \(error)")

@@ -50,6 +50,9 @@ package struct PermissionDecider {
     package var facts = PermissionFacts()
     private let pathBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8192, alignment: 8)
     private let nameBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16384, alignment: 8)
+    /// Of the object looked at: bytes of its name in `pathBuffer`, and why it could not be identified; negated errnos.
+    private var nameLength = 0
+    private var identityError: Int32 = 0
     /// The event's path in the host's view.
     package private(set) var path = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The other name that decided, if one did.
@@ -76,13 +79,39 @@ package struct PermissionDecider {
         descriptor: Int32, thread: Int32, isExec: Bool, access: PermissionFacts.Access,
         state: UnsafePointer<EnforcementState>
     ) -> PermissionDecision {
-        let category: Category = isExec ? .process : .file
-        let failures = state.pointee.failures
+        look(at: descriptor, thread: thread, isExec: isExec, access: access)
+        return decideSeen(descriptor, isExec: isExec, access: access, state)
+    }
+
+    /// Reads what an object is called and what it is.
+    ///
+    /// - Returns: 0 or a negated errno of the latter.
+    @discardableResult
+    package mutating func look(
+        at descriptor: Int32, thread: Int32, isExec: Bool, access: PermissionFacts.Access
+    ) -> Int32 {
         facts.begin(thread: thread, isExec: isExec, access: access)
         alias = UnsafeRawBufferPointer(start: nil, count: 0)
         path = alias
-        let length = PathName.ofDescriptor(descriptor, into: pathBuffer)
-        guard facts.identify(descriptor) == 0 else { return .failed(.identityUnavailable, category, failures) }
+        nameLength = PathName.ofDescriptor(descriptor, into: pathBuffer)
+        identityError = facts.identify(descriptor)
+        return identityError
+    }
+
+    /// What the kernel calls the object that was looked at; `nil` when it could not be read.
+    package var nameSeen: UnsafeRawBufferPointer? {
+        nameLength > 0 ? UnsafeRawBufferPointer(rebasing: pathBuffer[0..<nameLength]) : nil
+    }
+
+    /// Decides about the object that was just looked at.
+    package mutating func decideSeen(
+        _ descriptor: Int32, isExec: Bool, access: PermissionFacts.Access, _ state: UnsafePointer<EnforcementState>
+    ) -> PermissionDecision {
+        let category: Category = isExec ? .process : .file
+        let failures = state.pointee.failures
+        facts.set(access: access)
+        let length = nameLength
+        guard identityError == 0 else { return .failed(.identityUnavailable, category, failures) }
         guard length > 0, length < pathBuffer.count else {
             if let known = knownName(descriptor, state) {
                 return judgeAlias(known, category, state) ?? .passed(category)

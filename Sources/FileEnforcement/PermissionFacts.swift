@@ -19,7 +19,7 @@ package struct PermissionFacts {
         /// It writes it, or changes its name or metadata.
         case write
     }
-    private(set) var object = ObjectStatus()
+    package private(set) var object = ObjectStatus()
 
     package private(set) var status = ProcessStatus()
     private var hasStatus = false
@@ -60,6 +60,10 @@ package struct PermissionFacts {
         parentLength = -1
         argumentLength = -1
     }
+
+    /// Says what is wanted of the object.
+    @inline(__always)
+    package mutating func set(access: Access) { self.access = access }
 
     /// Reads the object's identity from the event's descriptor; 0 or a negative errno.
     @inline(__always)

@@ -15,10 +15,12 @@ public struct StatusBoard: @unchecked Sendable {
     private static let callSlots = 4096
     /// First of two slots for each: tree, notification.
     private static let callBase = 512
-    /// Calls of supervised trees that one thread can hold: the one it decides, and those that wait for somebody else.
-    package static let heldCallsPerThread = 33
-    /// For every call thread.
-    package static let heldSlots = heldCallsPerThread * 8
+    /// Threads that decide calls of supervised trees; each holds one, and has the place of its number on the board.
+    package static let callThreads = 8
+    /// Places of the calls that wait for somebody else.
+    package static let waitingCalls = callThreads..<heldSlots
+    /// Calls that can be held.
+    package static let heldSlots = 264
     /// First of three slots for each: since when, tree, notification.
     private static let heldBase = callBase + 2 * callSlots
     /// `since` of a call that may wait as long as it likes.

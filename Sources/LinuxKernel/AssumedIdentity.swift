@@ -14,6 +14,8 @@ public struct AssumedIdentity {
     private var groupCount = -1
     private let groups = UnsafeMutablePointer<UInt32>.allocate(capacity: FileCredentials.groupLimit)
     private var isElsewhere = false
+    /// What is in effect; `nil` when it is not known.
+    private var effective: CapabilitySet?
 
     /// For the calling thread, which gets a root and a current directory of its own.
     ///
@@ -36,18 +38,25 @@ public struct AssumedIdentity {
                 uid: other.user, gid: other.group, umask: other.umask, group_count: UInt32(other.groupCount),
                 groups: UnsafePointer(other.groups))
             groupCount = -1
+            // Ids that change take capabilities along (capabilities(7)).
+            effective = nil
             let result = pc_identity_assume(&identity)
             guard result == 0 else { return result }
             (user, group, umask, groupCount) = (other.user, other.group, other.umask, other.groupCount)
             groups.update(from: other.groups, count: other.groupCount)
         }
-        let effective = honoursCapabilities ? other.effective.intersection(permitted) : []
-        return pc_identity_set_effective(effective.rawValue, permitted.rawValue)
+        return setEffective(honoursCapabilities ? other.effective.intersection(permitted) : [])
     }
 
     /// Has the thread's own capabilities in effect again; its ids stay, as they matter no more. 0 or a negated errno.
-    @discardableResult public func regain() -> Int32 {
-        pc_identity_set_effective(permitted.rawValue, permitted.rawValue)
+    @discardableResult public mutating func regain() -> Int32 { setEffective(permitted) }
+
+    private mutating func setEffective(_ wanted: CapabilitySet) -> Int32 {
+        if effective == wanted { return 0 }
+        effective = nil
+        let result = pc_identity_set_effective(wanted.rawValue, permitted.rawValue)
+        if result == 0 { effective = wanted }
+        return result
     }
 
     /// Makes the root of another thread ours, if it is a different one. Needs own capabilities. 0 or a negated errno.

@@ -1,5 +1,5 @@
 /// Reading of the kernel's text formats, on bytes.
-enum ByteText {
+package enum ByteText {
     /// A decimal number that fills the whole buffer; nil if it is none or too large.
     static func decimal(_ text: UnsafeRawBufferPointer) -> UInt64? { number(text, radix: 10) }
 
@@ -50,7 +50,7 @@ enum ByteText {
     }
 
     /// The rest of `text` after `prefix`; nil if it does not start with it.
-    static func suffix(of text: UnsafeRawBufferPointer, after prefix: StaticString) -> UnsafeRawBufferPointer? {
+    package static func suffix(of text: UnsafeRawBufferPointer, after prefix: StaticString) -> UnsafeRawBufferPointer? {
         let length = prefix.utf8CodeUnitCount
         guard text.count >= length else { return nil }
         let matches = prefix.withUTF8Buffer { literal in

@@ -30,24 +30,42 @@ public struct FileCredentials {
     public private(set) var depth = 0
     private var seen = 0
     private var isCut = false
+    private let files = StatusFiles()
 
     /// Room for one thread's.
     public init() {}
 
-    /// Gives the buffer back.
-    public func deallocate() { groups.deallocate() }
+    /// Gives the buffers back.
+    public func deallocate() {
+        groups.deallocate()
+        files.deallocate()
+    }
 
     /// Reads those of a thread: 0 or a negated errno (E2BIG: more groups or namespaces than fit).
     public mutating func read(of thread: Int32) -> Int32 {
-        let file = pc_proc_open(ProcFS.root, thread, ProcFS.text("status"), OpenFlags.readOnly)
+        var (file, isNew) = files.find(thread)
         guard file >= 0 else { return file }
-        defer { _ = pc_close(file) }
-        (seen, isCut, groupCount, depth) = (0, false, 0, 0)
-        let result = LineReader.forEachLine(descriptor: file) { take($0) }
+        var result = readLines(file)
+        // The thread that it was kept for is no more, and its number another's.
+        if result < 0, !isNew {
+            (file, isNew) = files.reopen(thread)
+            guard file >= 0 else { return file }
+            result = readLines(file)
+        }
         guard result >= 0 else { return result }
         if isCut { return -7 }  // E2BIG
         // Every line that counts, or it is not what the kernel writes.
-        return seen == 0b111_1111 ? 0 : -61
+        return seen == Self.complete ? 0 : -61
+    }
+
+    private static let complete = 0b111_1111
+
+    private mutating func readLines(_ file: Int32) -> Int32 {
+        (seen, isCut, groupCount, depth) = (0, false, 0, 0)
+        return LineReader.forEachLine(descriptor: file) { line in
+            take(line)
+            return seen != Self.complete
+        }
     }
 
     private mutating func take(_ line: UnsafeRawBufferPointer) {

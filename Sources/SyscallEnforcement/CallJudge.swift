@@ -34,9 +34,23 @@ struct CallJudge {
     mutating func permits(
         object: Int32, _ access: PermissionFacts.Access, _ state: UnsafePointer<EnforcementState>
     ) -> Bool {
-        note(
-            decider.decide(descriptor: object, thread: thread, isExec: false, access: access, state: state), state)
+        look(at: object)
+        return permitsSeen(object, access, state)
     }
+
+    /// Reads what an object is, before it is asked about: `nil` when it cannot be told.
+    @discardableResult
+    mutating func look(at object: Int32) -> ObjectStatus? {
+        decider.look(at: object, thread: thread, isExec: false, access: .read) == 0 ? decider.facts.object : nil
+    }
+
+    /// What the object that was just looked at is called, and what it is.
+    var seen: (name: UnsafeRawBufferPointer?, status: ObjectStatus) { (decider.nameSeen, decider.facts.object) }
+
+    /// Whether the object that was just looked at may be written, or only read.
+    mutating func permitsSeen(
+        _ object: Int32, _ access: PermissionFacts.Access, _ state: UnsafePointer<EnforcementState>
+    ) -> Bool { note(decider.decideSeen(object, isExec: false, access: access, state), state) }
 
     /// Whether a name in a directory may come to mean something else.
     mutating func permits(

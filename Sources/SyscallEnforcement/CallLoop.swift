@@ -4,29 +4,39 @@ import LinuxKernel
 import PolicyEngine
 
 /// One of the call threads: takes a notification of any supervised tree, decides, performs or refuses the call, answers, then
-/// reports. While it is busy, or waits for a filesystem, the others go on. No allocation after the first calls.
+/// reports. While it is kept by a call, another one goes on. No allocation after the first calls.
 package struct CallLoop {
     /// How many there are. A call can keep its thread waiting (a network filesystem, a lease).
-    package static let threads = 8
+    package static let threads = StatusBoard.callThreads
 
+    /// What the call threads share.
+    package final class Shared: Sendable {
+        let trees: TreeTable
+        let board: StatusBoard
+        let duty: CallDuty
+        let waiting = WaitingCalls()
+
+        /// - Throws: without descriptors.
+        package init(trees: TreeTable, board: StatusBoard) throws(KernelError) {
+            self.trees = trees
+            self.board = board
+            duty = try CallDuty(threads: CallLoop.threads)
+        }
+    }
+
+    private let thread: Int
     private let trees: TreeTable
     private let cell: StateCell
     private let board: StatusBoard
+    private let duty: CallDuty
+    private let waiting: WaitingCalls
     private let table = CallTable()
     private var judge: CallJudge
     private var broker: PathCallBroker
     private var notification = SystemCallNotification()
-    private var waiting: [WaitingCall] = []
-    private let firstHeld: Int
+    private var lastRetry: UInt64 = 0
 
-    /// A call that waits for somebody else, and is tried again from the beginning.
-    private struct WaitingCall {
-        var slot: Int
-        var notification: SystemCallNotification
-        var held: Int
-    }
-
-    /// Milliseconds between two tries.
+    /// Milliseconds between two tries of calls that wait.
     private static let pause: Int32 = 5
 
     /// For the calling thread.
@@ -36,24 +46,22 @@ package struct CallLoop {
     ///   - cell: the state that decides; no other thread reads it.
     /// - Throws: when the thread cannot act in others' names.
     package init(
-        thread: Int, trees: TreeTable, cell: StateCell, board: StatusBoard, reporter: PermissionReporter
+        thread: Int, shared: Shared, cell: StateCell, reporter: PermissionReporter
     ) throws(KernelError) {
-        self.trees = trees
+        self.thread = thread
+        (trees, board, duty, waiting) = (shared.trees, shared.board, shared.duty, shared.waiting)
         self.cell = cell
-        self.board = board
         judge = CallJudge(reporter: reporter, board: board)
         broker = try PathCallBroker()
-        firstHeld = thread * StatusBoard.heldCallsPerThread
-        waiting.reserveCapacity(StatusBoard.heldCallsPerThread)
     }
 
     /// Runs for ever.
     package mutating func run() {
         while true {
-            guard let event = trees.wait(timeoutMilliseconds: waiting.isEmpty ? -1 : Self.pause) else {
-                retry()
-                continue
-            }
+            if !duty.isOnDuty(thread) { duty.awaitTurn(thread) }
+            let event = trees.wait(timeoutMilliseconds: waiting.count == 0 ? -1 : Self.pause)
+            if waiting.count != 0 { retry() }
+            guard let event else { continue }
             let slot = Int(event.tag)
             guard let tree = trees.enter(slot) else { continue }
             if event.isReadable {
@@ -66,12 +74,14 @@ package struct CallLoop {
     }
 
     private mutating func serve(_ slot: Int, _ tree: TreeTable.Tree) {
+        duty.begin(thread)
+        defer { duty.end(thread) }
         // Before it is taken: should we die in between, the guardian knows where to look.
-        board.hold(firstHeld, tree: tree.number, call: 0, since: KernelClock.monotonic)
+        board.hold(thread, tree: tree.number, call: 0, since: KernelClock.monotonic)
         let result = SystemCallListener.receive(tree.listener, into: &notification)
         if result == 0 {
             board.setLastCall(notification.id, of: tree.number)
-            board.hold(firstHeld, tree: tree.number, call: notification.id, since: KernelClock.monotonic)
+            board.hold(thread, tree: tree.number, call: notification.id, since: KernelClock.monotonic)
         }
         trees.rearm(slot, tree)
         // A thread that was killed meanwhile is no longer there to be asked about.
@@ -79,7 +89,7 @@ package struct CallLoop {
             board.add(.calls)
             if !decide(tree) { wait(slot, tree) }
         }
-        board.letGo(firstHeld)
+        board.letGo(thread)
     }
 
     /// Decides the notification at hand; false when it has to be tried again.
@@ -137,30 +147,43 @@ package struct CallLoop {
     // MARK: - Waiting
 
     private mutating func wait(_ slot: Int, _ tree: TreeTable.Tree) {
-        let used = waiting.map(\.held)
-        let free = (firstHeld + 1..<firstHeld + StatusBoard.heldCallsPerThread).first { !used.contains($0) }
-        guard let free else {
+        guard let held = waiting.reserve() else {
             _ = SystemCallListener.finish(tree.listener, notification.id, result: -Int(EAGAIN))
             return
         }
         trees.retain(slot)
-        board.hold(free, tree: tree.number, call: notification.id, since: StatusBoard.withoutDeadline)
-        waiting.append(WaitingCall(slot: slot, notification: notification, held: free))
+        board.hold(held, tree: tree.number, call: notification.id, since: StatusBoard.withoutDeadline)
+        waiting.append(.init(slot: slot, notification: notification, held: held))
+        // Another thread can be on duty by now, and wait without end.
+        if !duty.isOnDuty(thread) { trees.wake() }
     }
 
     private mutating func retry() {
-        for index in stride(from: waiting.count - 1, through: 0, by: -1) {
-            let call = waiting[index]
+        let now = KernelClock.monotonic
+        guard now &- lastRetry >= UInt64(Self.pause) * 1_000_000 else { return }
+        lastRetry = now
+        for _ in 0..<waiting.count {
+            guard let call = waiting.takeFirst() else { return }
             var isDone = true
             if let tree = trees.enter(call.slot) {
                 notification = call.notification
-                if SystemCallListener.isWaiting(tree.listener, notification.id) { isDone = decide(tree) }
+                if SystemCallListener.isWaiting(tree.listener, notification.id) {
+                    board.hold(thread, tree: tree.number, call: notification.id, since: KernelClock.monotonic)
+                    duty.begin(thread)
+                    isDone = decide(tree)
+                    duty.end(thread)
+                    board.letGo(thread)
+                }
                 trees.leave(call.slot)
             }
-            guard isDone else { continue }
+            guard isDone else {
+                waiting.append(call)
+                if !duty.isOnDuty(thread) { trees.wake() }
+                continue
+            }
             board.letGo(call.held)
+            waiting.release(call.held)
             trees.leave(call.slot)
-            waiting.remove(at: index)
         }
     }
 }

@@ -211,18 +211,17 @@ struct PathCallBroker {
         if flags & (OpenFlags.create | OpenFlags.exclusive) == OpenFlags.create | OpenFlags.exclusive {
             return .result(-Int(EEXIST))
         }
-        var status = ObjectStatus()
-        guard ObjectStatus.read(descriptor: walk.object, into: &status) == 0 else { return Self.denied }
+        guard let status = judge.look(at: walk.object) else { return Self.denied }
         if flags & OpenFlags.create != 0 {
             if status.isDirectory { return .result(-Int(EISDIR)) }
             if sticky.forbids(status, in: walk.directory, caller.user) { return Self.denied }
         }
         if status.isSymbolicLink { return .result(-Int(ELOOP)) }
         let writes = flags & OpenFlags.accessMode != 0 || flags & OpenFlags.truncate != 0
-        guard permitsObject(walk.object, writes ? .write : .read, &judge, state) else { return Self.denied }
+        guard permitsSeen(walk.object, writes ? .write : .read, &judge, state) else { return Self.denied }
         if ObjectCalls.filesystem(of: walk.object)?.type == ObjectCalls.procFilesystem {
             // Settings there are those of whoever looks: in other namespaces than ours they would be the wrong ones.
-            if !tree.sharesNamespaces || ProcessMemoryFile.isOne(walk.object) { return Self.denied }
+            if !tree.sharesNamespaces || ProcessMemoryFile.isOne(judge.seen.name) { return Self.denied }
         }
         if status.isCharacterDevice, status.deviceNumber == ControllingTerminal.device {
             return opened(openTerminal(flags, thread), flags)
@@ -286,11 +285,15 @@ struct PathCallBroker {
         return ObjectCalls.open(object: terminal, flags: flags & ~OpenFlags.create | O_NOCTTY)
     }
 
-    /// Asks about an object that has a place in a filesystem; pipes, sockets and memory files have none, and no rule can name them.
-    private func permitsObject(
+    /// Asks about an object that was looked at and has a place in a filesystem; pipes, sockets and memory files have none, and no
+    /// rule can name them.
+    private func permitsSeen(
         _ object: Int32, _ access: PermissionFacts.Access, _ judge: inout CallJudge,
         _ state: UnsafePointer<EnforcementState>
-    ) -> Bool { NamelessObject.isOne(object) || judge.permits(object: object, access, state) }
+    ) -> Bool {
+        let seen = judge.seen
+        return NamelessObject.isOne(seen.name, seen.status) || judge.permitsSeen(object, access, state)
+    }
 
     // MARK: - Names that come and go
 
@@ -365,9 +368,7 @@ struct PathCallBroker {
     private func permitsMove(
         _ object: Int32, _ judge: inout CallJudge, _ state: UnsafePointer<EnforcementState>
     ) -> Bool {
-        var status = ObjectStatus()
-        guard ObjectStatus.read(descriptor: object, into: &status) == 0, judge.permits(object: object, .write, state)
-        else { return false }
+        guard let status = judge.look(at: object), judge.permitsSeen(object, .write, state) else { return false }
         return !status.isDirectory || judge.permitsMove(state)
     }
 
@@ -444,8 +445,8 @@ struct PathCallBroker {
             let error = truncationError(Int64(bitPattern: call.number), thread)
             if error != 0 { return .result(-Int(error)) }
         }
-        guard permitsObject(walk.object, .write, &judge, state) else { return Self.denied }
         let object = walk.object
+        guard judge.look(at: object) != nil, permitsSeen(object, .write, &judge, state) else { return Self.denied }
         guard let name = attributeName.baseAddress else { return Self.denied }
         let contents = UnsafeRawBufferPointer(rebasing: value[..<Int(min(call.valueLength, UInt64(value.count)))])
         return .result(

@@ -2,35 +2,25 @@ import LinuxKernel
 
 /// Objects that have no place in a filesystem, so that no rule can name them: pipes, sockets, memory files.
 enum NamelessObject {
-    static func isOne(_ object: Int32) -> Bool {
-        withUnsafeTemporaryAllocation(byteCount: 4200, alignment: 8) { buffer in
-            let length = PathName.ofDescriptor(object, into: buffer)
-            guard length > 0 else { return false }
-            if buffer[0] != UInt8(ascii: "/") { return buffer[0] != UInt8(ascii: "(") }
-            let memory: StaticString = "/memfd:"
-            guard length > memory.utf8CodeUnitCount else { return false }
-            for index in 0..<memory.utf8CodeUnitCount where buffer[index] != memory.utf8Start[index] { return false }
-            // A directory of that name can be in the root; a memory file has none.
-            var status = ObjectStatus()
-            return ObjectStatus.read(descriptor: object, into: &status) == 0 && status.nlink == 0
-        }
+    /// Whether an object of this name and identity is one.
+    static func isOne(_ name: UnsafeRawBufferPointer?, _ status: ObjectStatus) -> Bool {
+        guard let name, let first = name.first else { return false }
+        if first != UInt8(ascii: "/") { return first != UInt8(ascii: "(") }
+        // A directory of that name can be in the root; a memory file has no link.
+        return status.nlink == 0 && ByteText.suffix(of: name, after: "/memfd:")?.isEmpty == false
     }
 }
 
 /// `/proc/<pid>/mem`: writing it is acting through another process, like process_vm_writev(2), which a tree may not either.
 enum ProcessMemoryFile {
-    /// Whether an object of procfs is one.
-    static func isOne(_ object: Int32) -> Bool {
-        withUnsafeTemporaryAllocation(byteCount: 4200, alignment: 8) { buffer in
-            let length = PathName.ofDescriptor(object, into: buffer)
-            let ending: StaticString = "/mem"
-            guard length > ending.utf8CodeUnitCount else { return length <= 0 }
-            let start = length - ending.utf8CodeUnitCount
-            for index in 0..<ending.utf8CodeUnitCount where buffer[start + index] != ending.utf8Start[index] {
-                return false
-            }
-            return true
-        }
+    /// Whether an object of procfs with this name is one.
+    static func isOne(_ name: UnsafeRawBufferPointer?) -> Bool {
+        guard let name else { return true }
+        let ending: StaticString = "/mem"
+        guard name.count > ending.utf8CodeUnitCount else { return false }
+        return ByteText.suffix(
+            of: UnsafeRawBufferPointer(rebasing: name[(name.count - ending.utf8CodeUnitCount)...]), after: ending)
+            != nil
     }
 }
 

@@ -37,9 +37,12 @@ package final class TreeTable: @unchecked Sendable {
 
     /// Set in `users` when a tree has ended.
     private static let endedBit: UInt32 = 1 << 31
+    private static let wakeTag = UInt64.max
 
     private let queue = Mutex(Queue())
     private let poll: EventPoll
+    /// Ends one wait.
+    private let wakeUp: Int32
     private let trees: UnsafeMutablePointer<Tree>
     /// How many threads use a slot.
     private let users: UnsafeMutablePointer<Atomic<UInt32>>
@@ -50,6 +53,9 @@ package final class TreeTable: @unchecked Sendable {
     package init() throws(KernelError) {
         poll = try EventPoll()
         ended = try EventDescriptor.make()
+        wakeUp = try EventDescriptor.make()
+        let added = poll.add(wakeUp, tag: Self.wakeTag)
+        guard added == 0 else { throw KernelError("epoll_ctl", errno: -added) }
         trees = .allocate(capacity: Self.capacity)
         trees.initialize(
             repeating: Tree(number: 0, listener: -1, honoursCapabilities: false, sharesNamespaces: false),
@@ -84,8 +90,17 @@ package final class TreeTable: @unchecked Sendable {
 
     // MARK: - Call threads
 
-    /// Waits for a listener with something to take, or one whose tree has ended.
-    func wait(timeoutMilliseconds: Int32) -> EventPoll.Event? { poll.wait(timeoutMilliseconds: timeoutMilliseconds) }
+    /// Waits for a listener with something to take, or one whose tree has ended; `nil` after the time, or `wake`.
+    func wait(timeoutMilliseconds: Int32) -> EventPoll.Event? {
+        guard let event = poll.wait(timeoutMilliseconds: timeoutMilliseconds) else { return nil }
+        guard event.tag == Self.wakeTag else { return event }
+        EventDescriptor.drain(wakeUp)
+        poll.arm(wakeUp, tag: Self.wakeTag)
+        return nil
+    }
+
+    /// Ends the wait of the thread that waits, or the next one.
+    func wake() { EventDescriptor.signal(wakeUp) }
 
     /// The tree in a slot, which stays until `leave`; `nil` when it has ended.
     func enter(_ slot: Int) -> Tree? {

@@ -1,4 +1,6 @@
 import Foundation
+import LinuxKernel
+import Synchronization
 import Testing
 
 extension KernelSuite {
@@ -163,6 +165,34 @@ extension KernelSuite {
             #expect(scratch.text("work/between") == "between\n")
         }
 
+        @Test func aCallThatIsKeptKeepsNoOther() throws {
+            let scratch = try Scratch()
+            let agent = try AgentUnderTest.blockingFiles(scratch)
+            let (leased, between) = (scratch.path("work/leased"), scratch.path("work/between"))
+            try "old\n".write(toFile: leased, atomically: false, encoding: .utf8)
+            let file = try PathOpening.open(leased, flags: OpenFlags.readOnly)
+            #expect(FileLease.takeRead(descriptor: file.raw) == 0)
+            let seen = Mutex("")
+            // Whoever opens it for writing waits for the lease, in one of the threads that serve the tree.
+            let holder = try KernelThread.start(name: "lease holder") {
+                for _ in 0..<400 where !FileManager.default.fileExists(atPath: between) { usleep(10_000) }
+                seen.withLock { $0 = (try? String(contentsOfFile: leased, encoding: .utf8)) ?? "" }
+                _ = FileLease.release(descriptor: file.raw)
+            }
+            let script = """
+                for i in $(seq 3); do (echo $i > \(leased)) & done
+                sleep 0.3
+                for i in $(seq 100); do echo $i > \(scratch.path("work/other")); done
+                echo between > \(between); wait; echo done
+                """
+            let result = agent.tool("run", "--", "timeout", "20", "bash", "-c", script)
+            holder.join()
+            #expect(result.output == "done\n", "\(result)")
+            #expect(seen.withLock { $0 } == "old\n")
+            #expect(["1\n", "2\n", "3\n"].contains(scratch.text("work/leased") ?? ""))
+            #expect(scratch.text("work/other") == "100\n")
+        }
+
         @Test func aCallerInAnotherRootMeansItsOwnNames() throws {
             let scratch = try Scratch()
             let agent = try AgentUnderTest.blockingFiles(scratch)
@@ -197,7 +227,7 @@ extension KernelSuite {
                 echo done
                 """
             let tree = Process()
-            let output = Pipe()
+            let output = Foundation.Pipe()
             tree.executableURL = URL(fileURLWithPath: AgentUnderTest.binaries + "/portcullis")
             tree.arguments = ["run", "--socket", agent.socket, "--", "bash", "-c", script]
             tree.standardOutput = output

@@ -38,6 +38,28 @@ struct ProcFSTests {
         }
     }
 
+    @Test func credentialsAreThoseOfTheThreadThatHasTheNumberNow() throws {
+        let files = StatusFiles()
+        defer { files.deallocate() }
+        var credentials = FileCredentials()
+        defer { credentials.deallocate() }
+        let sleeper = try Sleeper(name: "first")
+        let tid = sleeper.tid.withLock { $0 }
+        #expect(credentials.read(of: tid) == 0)
+        #expect(credentials.process == getpid())
+        let first = files.find(tid)
+        #expect(first.isNew)
+        #expect(files.find(tid) == (first.descriptor, false))
+        sleeper.end()
+        #expect(credentials.read(of: tid) < 0)
+        var byte: UInt8 = 0
+        #expect(pread(first.descriptor, &byte, 1, 0) == -1)
+        #expect(errno == ESRCH)
+        // Another thread whose file has the same place.
+        #expect(credentials.read(of: KernelThread.currentID) == 0)
+        #expect(credentials.user == getuid())
+    }
+
     @Test(arguments: oddNames)
     func namesWithOddBytes(_ name: String) throws {
         let sleeper = try Sleeper(name: name)
