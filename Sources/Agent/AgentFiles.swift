@@ -11,6 +11,7 @@ enum AgentFiles {
             (settings.runDirectory, mode_t(0o755), uid_t(0)),
             (settings.stateDirectory, mode_t(0o700), settings.frontUser),
             (settings.stateDirectory + "/policies", mode_t(0o700), settings.frontUser),
+            (settings.stateDirectory + "/trees", mode_t(0o700), settings.frontUser),
         ] {
             if mkdir(path, mode) != 0 && errno != EEXIST { return .failure(.file(path, errno)) }
             var status = stat()

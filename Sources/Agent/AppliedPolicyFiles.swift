@@ -53,23 +53,8 @@ struct AppliedPolicyFiles {
     }
 
     /// Saves a policy's text; an error is one line.
-    func save(_ piece: Piece) throws(SaveError) {
-        let path = self.path(PolicyStore.Key(piece.policy))
-        let temporary = path + ".new"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw SaveError(path: temporary, errno: errno) }
-        defer { close(descriptor) }
-        var bytes = Array(piece.text.utf8)[...]
-        while !bytes.isEmpty {
-            let written = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-            guard written > 0 else {
-                let error = SaveError(path: temporary, errno: errno)
-                unlink(temporary)
-                throw error
-            }
-            bytes = bytes.dropFirst(written)
-        }
-        guard fsync(descriptor) == 0, rename(temporary, path) == 0 else { throw SaveError(path: path, errno: errno) }
+    func save(_ piece: Piece) throws(SavedFile.WriteError) {
+        try SavedFile.write(piece.text, to: path(PolicyStore.Key(piece.policy)))
     }
 
     /// Removes a saved policy, if there is one.
@@ -78,12 +63,5 @@ struct AppliedPolicyFiles {
     private func path(_ key: PolicyStore.Key) -> String {
         // Kind, namespace and name are DNS labels: no path can be made of them.
         "\(directory)/\(key.kind.rawValue)_\(key.namespace)_\(key.name).yaml"
-    }
-
-    /// A file that could not be written.
-    struct SaveError: Error, CustomStringConvertible {
-        let path: String
-        let errno: Int32
-        var description: String { "\(path): \(String(cString: strerror(errno)))" }
     }
 }

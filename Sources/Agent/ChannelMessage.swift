@@ -10,9 +10,15 @@ struct ChannelMessage: Equatable {
         case snapshot
         /// A child waits to be supervised; text = `TreeKeeper.Candidate`.
         case supervise
+        /// Which workloads are alive?
+        case askWorkloads
         // Worker → front
         /// Answer to `supervise`; text says why not.
         case supervised
+        /// Answer to `askWorkloads`: text = their numbers, with blanks between.
+        case workloads
+        /// The processes of the workload `number` have ended.
+        case workloadEnded
         /// A worker has started and has no snapshot of this front's.
         case hello
         /// Sealed memory: literal and canonical path, NUL-terminated, in turn.

@@ -65,6 +65,10 @@ struct DaemonCommand: ParsableCommand {
     var cluster: String?
     @Option(help: ArgumentHelp("Default posture of files and programs: allow, audit or block.", valueName: "posture"))
     var filePosture: String?
+    @Option(help: ArgumentHelp("Default posture of protocols and names: allow, audit or block.", valueName: "posture"))
+    var networkPosture: String?
+    @Option(help: ArgumentHelp("Default posture of capabilities: allow, audit or block.", valueName: "posture"))
+    var capabilitiesPosture: String?
     @Option(
         help: ArgumentHelp(
             "Verdict of a failure, such as worker-lost=allow; may be given more than once.", valueName: "name=verdict"))
@@ -107,6 +111,12 @@ struct DaemonCommand: ParsableCommand {
         result.nodeLabels += nodeLabel
         if let cluster { result.cluster = cluster }
         if let filePosture { result.postures.file = try ConfigurationFile.posture(filePosture, "--file-posture") }
+        if let networkPosture {
+            result.postures.network = try ConfigurationFile.posture(networkPosture, "--network-posture")
+        }
+        if let capabilitiesPosture {
+            result.postures.capabilities = try ConfigurationFile.posture(capabilitiesPosture, "--capabilities-posture")
+        }
         for text in onFailure { try ConfigurationFile.setFailure(text, "--on-failure", &result) }
         if let deadline {
             guard (50...60_000).contains(deadline) else {

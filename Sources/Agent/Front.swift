@@ -23,6 +23,7 @@ final class Front {
     private let pipeline: PolicyPipeline
     private let server: ControlServer
     private let saved: AppliedPolicyFiles
+    private let treeFiles: TreePolicyFiles
     private var scan: [String: LoadResult] = [:]
     private var isStarted: Bool
     /// A front that replaces another found a policy file that does not load: what that file had is in force, but not known
@@ -71,6 +72,8 @@ final class Front {
             })
         server = ControlServer(listener: RoleDescriptor.primary)
         saved = AppliedPolicyFiles(directory: settings.stateDirectory + "/policies")
+        treeFiles = TreePolicyFiles(directory: settings.stateDirectory + "/trees")
+        if !replaces { treeFiles.clear() }
     }
 
     private static func alertsSink(_ settings: AgentSettings) -> DescriptorSink {
@@ -171,6 +174,11 @@ final class Front {
             let (policies, broken) = saved.load()
             for problem in broken { AgentLog.warning("\(problem)") }
             store.apply(policies)
+            if isStarted {
+                store.workloads = treeFiles.load()
+                // Some may have ended while nobody listened.
+                Channel.send(RoleDescriptor.peer, ChannelMessage(.askWorkloads))
+            }
             lacksFiles = problems.contains { $0.severity == .error }
         } else if lacksFiles {
             lacksFiles = problems.contains { $0.severity == .error }
@@ -209,6 +217,12 @@ final class Front {
                 pipeline.workerStarted(generation: message.number)
             } else if message.kind == .supervised {
                 launched(message)
+            } else if message.kind == .workloadEnded {
+                dropWorkloads { $0 == message.number }
+            } else if message.kind == .workloads {
+                let alive = Set(message.string.split(separator: " ").compactMap { UInt64($0) })
+                let waiting = Set(launches.values.map(\.candidate.workload))
+                dropWorkloads { !alive.contains($0) && !waiting.contains($0) }
             } else {
                 pipeline.receive(message, contents: contents)
             }
@@ -238,11 +252,8 @@ final class Front {
             server.send(
                 .rules(report.rules(from: start), generation: board.value(.generation)), to: client)
         case .logs(let filters): client.filters = filters
-        case .filters:
-            server.send(
-                pipeline.active.map { .filters($0.filters) } ?? .failed(messages: ["no policies are in force yet"]),
-                to: client)
-        case .supervise(let process, let listener): supervise(process, listener, client)
+        case .filters(let documents): filters(documents, client)
+        case .supervise(let process, let listener, let documents): supervise(process, listener, documents, client)
         case .unlock:
             guard client.user == 0 else {
                 server.send(.notPermitted(message: "only root may end enforcement"), to: client)
@@ -253,11 +264,75 @@ final class Front {
         }
     }
 
-    private func supervise(_ process: Int32, _ listener: Int32, _ client: ControlServer.Client) {
+    private func filters(_ documents: [PolicyDocument], _ client: ControlServer.Client) {
+        guard pipeline.active != nil else {
+            server.send(.failed(messages: ["no policies are in force yet"]), to: client)
+            return
+        }
+        guard let policies = treePolicies(documents, client) else { return }
+        do { server.send(.filters(try pipeline.filters(with: policies)), to: client) } catch {
+            server.send(.failed(messages: ["\(error)"]), to: client)
+        }
+    }
+
+    /// The policies of a tree's documents; `nil` when they do not load, which the client is then told.
+    private func treePolicies(_ documents: [PolicyDocument], _ client: ControlServer.Client) -> [Policy]? {
+        let results = documents.map { PolicyDocumentLoader().load(bytes: Array($0.text.utf8), file: $0.name) }
+        let problems = results.flatMap(\.diagnostics).filter { $0.severity == .error }.map(\.description)
+        guard problems.isEmpty else {
+            server.send(.failed(messages: problems), to: client)
+            return nil
+        }
+        // Whatever workload a policy is written for: it was given to this one. Of other hosts' policies the host's name decides.
+        return results.flatMap(\.policies).filter { $0.kind != .host || node.select($0) }
+    }
+
+    private func supervise(
+        _ process: Int32, _ listener: Int32, _ documents: [PolicyDocument], _ client: ControlServer.Client
+    ) {
+        guard !documents.isEmpty else { return ask(process, listener, workload: SnapshotBundle.host, client) }
+        guard isComplete(client), let policies = treePolicies(documents, client) else { return }
+        board.add(.workloads)
+        let workload = board.value(.workloads)
+        do { try treeFiles.save(documents, of: workload) } catch {
+            treeFiles.remove(workload)
+            server.send(.failed(messages: ["\(error)"]), to: client)
+            return
+        }
+        var store = pipeline.latestStore
+        store.workloads[workload] = policies
+        pipeline.submit(
+            PolicyPipeline.Change(store: store) { [self] outcome in
+                switch outcome {
+                case .activated: ask(process, listener, workload: workload, client)
+                case .refused(let reason):
+                    treeFiles.remove(workload)
+                    server.send(.failed(messages: [reason]), to: client)
+                }
+            })
+    }
+
+    private func ask(_ process: Int32, _ listener: Int32, workload: UInt64, _ client: ControlServer.Client) {
         launchCount += 1
-        let candidate = TreeKeeper.Candidate(pid: process, listener: listener, launcher: client.process)
+        let candidate = TreeKeeper.Candidate(
+            pid: process, listener: listener, launcher: client.process, workload: workload)
         launches[launchCount] = (client, candidate)
         ask(candidate, launchCount)
+    }
+
+    /// Forgets workloads that are no more.
+    private func dropWorkloads(_ isGone: (UInt64) -> Bool) {
+        var store = pipeline.latestStore
+        let gone = store.workloads.keys.filter(isGone)
+        guard !gone.isEmpty else { return }
+        for workload in gone {
+            store.workloads[workload] = nil
+            treeFiles.remove(workload)
+        }
+        pipeline.submit(
+            PolicyPipeline.Change(store: store) { outcome in
+                if case .refused(let reason) = outcome { AgentLog.error("an ended tree's policies stay: \(reason)") }
+            })
     }
 
     /// A worker that is being replaced is not asked; its successor's hello asks again.
@@ -266,8 +341,9 @@ final class Front {
     }
 
     private func launched(_ message: ChannelMessage) {
-        guard let client = launches.removeValue(forKey: message.number)?.client else { return }
+        guard let (client, candidate) = launches.removeValue(forKey: message.number) else { return }
         let problem = message.string
+        if !problem.isEmpty { dropWorkloads { $0 != SnapshotBundle.host && $0 == candidate.workload } }
         server.send(problem.isEmpty ? .done(messages: []) : .failed(messages: [problem]), to: client)
     }
 

@@ -28,14 +28,14 @@ final class PolicyPipeline {
         var rules: [RuleDescription]
         var aliases: [PathAlias]
         var notes: [PlanNote]
-        /// What a supervised tree is started under.
-        var filters: TreeFilters
+        /// What a supervised tree without policies of its own is started under.
+        var needs: TreeNeeds
     }
 
     private enum Step {
         case idle
-        case resolving(Change, number: UInt64, policies: [Policy])
-        case loading(Change, number: UInt64, CompiledSnapshot, [PathAlias], TreeFilters)
+        case resolving(Change, number: UInt64)
+        case loading(Change, number: UInt64, [RuleDescription], [PathAlias], TreeNeeds)
     }
 
     private let node: NodeLabels
@@ -67,7 +67,7 @@ final class PolicyPipeline {
         if let last = waiting.last { return last.store }
         switch step {
         case .idle: return active?.store ?? PolicyStore()
-        case .resolving(let change, _, _), .loading(let change, _, _, _, _): return change.store
+        case .resolving(let change, _), .loading(let change, _, _, _, _): return change.store
         }
     }
 
@@ -80,8 +80,7 @@ final class PolicyPipeline {
     /// What keeps a store from being compiled, or `nil`; puts nothing in force.
     func problem(in store: PolicyStore) -> String? {
         do {
-            _ = try SnapshotCompiler().compile(
-                policies: store.policies.filter(node.select), postures: postures, generation: nextNumber)
+            _ = try bundle(store, aliases: [], number: nextNumber)
             return nil
         } catch { return "\(error)" }
     }
@@ -89,7 +88,7 @@ final class PolicyPipeline {
     /// The worker was replaced: what it was asked is asked again. It has the last snapshot, from the guardian.
     func workerStarted(generation: UInt64) {
         switch step {
-        case .resolving(let change, _, _), .loading(let change, _, _, _, _):
+        case .resolving(let change, _), .loading(let change, _, _, _, _):
             step = .idle
             waiting.insert(change, at: 0)
             advance()
@@ -108,15 +107,15 @@ final class PolicyPipeline {
     /// Takes a message of the worker.
     func receive(_ message: ChannelMessage, contents: [UInt8]?) {
         switch (message.kind, step) {
-        case (.resolved, .resolving(let change, let number, let policies)) where message.number == number:
-            compile(change, number, policies, NameResolution.aliases(contents ?? []))
-        case (.activated, .loading(let change, let number, let compiled, let aliases, let filters))
+        case (.resolved, .resolving(let change, let number)) where message.number == number:
+            compile(change, number, NameResolution.aliases(contents ?? []))
+        case (.activated, .loading(let change, let number, let rules, let aliases, let needs))
         where message.number == number:
             step = .idle
-            remember(number, compiled.rules)
+            remember(number, rules)
             active = Active(
-                store: change.store, generation: number, rules: compiled.rules, aliases: aliases,
-                notes: PlanReport.decode(contents ?? []), filters: filters)
+                store: change.store, generation: number, rules: rules, aliases: aliases,
+                notes: PlanReport.decode(contents ?? []), needs: needs)
             change.completion(.activated(generation: number))
             advance()
         case (.refused, .loading(let change, let number, _, _, _)) where message.number == number:
@@ -136,15 +135,15 @@ final class PolicyPipeline {
         let change = waiting.removeFirst()
         let number = nextNumber
         nextNumber += 1
-        let policies = change.store.policies.filter(node.select)
-        step = .resolving(change, number: number, policies: policies)
-        let names = NameResolution.encode(PathAlias.names(in: policies))
+        step = .resolving(change, number: number)
+        let all = change.store.workloads.values.reduce(change.store.policies.filter(node.select), +)
+        let names = NameResolution.encode(PathAlias.names(in: all))
         if !send(ChannelMessage(.resolve, number: number), names) {
             // The worker is being replaced; its hello starts this step again.
         }
     }
 
-    private func compile(_ change: Change, _ number: UInt64, _ policies: [Policy], _ aliases: [PathAlias]) {
+    private func compile(_ change: Change, _ number: UInt64, _ aliases: [PathAlias]) {
         if let active, active.aliases == aliases, active.store.isEqual(to: change.store) {
             step = .idle
             change.completion(.activated(generation: active.generation))
@@ -152,13 +151,11 @@ final class PolicyPipeline {
             return
         }
         do {
-            let compiled = try SnapshotCompiler().compile(
-                policies: policies, postures: postures, aliases: aliases, generation: number)
-            let filters = try Self.filters(compiled)
+            let (bytes, rules, needs) = try bundle(change.store, aliases: aliases, number: number)
             // Events can arrive under the new snapshot before the worker's word does.
-            remember(number, compiled.rules)
-            step = .loading(change, number: number, compiled, aliases, filters)
-            _ = send(ChannelMessage(.snapshot, number: number), compiled.bytes)
+            remember(number, rules)
+            step = .loading(change, number: number, rules, aliases, needs)
+            _ = send(ChannelMessage(.snapshot, number: number), bytes)
         } catch {
             step = .idle
             change.completion(.refused("\(error)"))
@@ -166,20 +163,42 @@ final class PolicyPipeline {
         }
     }
 
-    /// What a tree is started under for these rules; nothing when no rule needs it.
-    private static func filters(_ compiled: CompiledSnapshot) throws -> TreeFilters {
-        try compiled.bytes.withUnsafeBytes { bytes in
-            let snapshot = try Snapshot(validating: bytes)
-            let dropped = CapabilitySet(blockedBy: snapshot).rawValue
-            let plan = FilterPlan(FilterNeeds(snapshot))
-            guard !plan.isEmpty || dropped != 0 else {
-                return TreeFilters(guardProgram: [], treeProgram: [], droppedCapabilities: 0)
+    /// Compiles the host's policies and those of every workload.
+    private func bundle(
+        _ store: PolicyStore, aliases: [PathAlias], number: UInt64
+    ) throws -> (bytes: [UInt8], rules: [RuleDescription], host: TreeNeeds) {
+        var parts: [(workload: UInt64, bytes: [UInt8])] = []
+        var rules: [RuleDescription] = []
+        var needs: TreeNeeds?
+        let host = (SnapshotBundle.host, store.policies.filter(node.select))
+        for (workload, policies) in [host] + store.workloads.sorted(by: { $0.key < $1.key }) {
+            let compiled = try SnapshotCompiler().compile(
+                policies: policies, postures: postures, aliases: aliases, generation: number, firstRule: rules.count)
+            parts.append((workload, compiled.bytes))
+            rules += compiled.rules.map { rule in
+                var rule = rule
+                rule.workload = workload
+                return rule
             }
-            let (guardProgram, treeProgram) = try plan.programs()
-            return TreeFilters(
-                guardProgram: guardProgram.instructions, treeProgram: treeProgram.instructions,
-                droppedCapabilities: dropped)
+            if needs == nil { needs = try TreeNeeds(compiled) }
         }
+        return (SnapshotBundle.encode(parts), rules, needs ?? TreeNeeds())
+    }
+
+    /// What a tree is started under: for the rules in force, and for policies of its own, which are not put in force by this.
+    ///
+    /// - Throws: what keeps the policies from being compiled.
+    func filters(with policies: [Policy]) throws -> TreeFilters {
+        var needs = active?.needs ?? TreeNeeds()
+        var rules: [RuleDescription] = []
+        if !policies.isEmpty {
+            let compiled = try SnapshotCompiler().compile(
+                policies: policies, postures: postures, generation: nextNumber)
+            rules = compiled.rules
+            needs.add(try TreeNeeds(compiled))
+            needs.calls.isWorkload = true
+        }
+        return try needs.filters(gaps: StatusReport.gaps(ofTree: rules))
     }
 
     private func remember(_ generation: UInt64, _ rules: [RuleDescription]) {

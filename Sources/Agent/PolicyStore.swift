@@ -46,6 +46,8 @@ struct PolicyStore {
 
     private var files: [String: [Policy]] = [:]
     private var applied: [Key: Policy] = [:]
+    /// Those of workloads other than the host, by number. They come and go with their workload.
+    var workloads: [UInt64: [Policy]] = [:]
 
     /// Every policy in list order: files by name, then applied ones by key. An applied policy replaces a file's of the same
     /// key, and among files the later one wins.
@@ -64,7 +66,7 @@ struct PolicyStore {
     }
 
     /// Whether both hold the same policies in the same order.
-    func isEqual(to other: PolicyStore) -> Bool { policies == other.policies }
+    func isEqual(to other: PolicyStore) -> Bool { policies == other.policies && workloads == other.workloads }
 
     /// The policies without their origins.
     var policies: [Policy] { entries.map(\.policy) }

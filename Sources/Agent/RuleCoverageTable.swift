@@ -18,7 +18,8 @@ enum RuleCoverageTable {
         "outside of supervised trees io_uring can make a write look like a read (readOnly) unless kernel.io_uring_disabled is set",
     ]
 
-    static func row(for rule: RuleDescription) -> Row {
+    /// - Parameter inTree: the rule is a supervised tree's own, and so only about processes that are in one.
+    static func row(for rule: RuleDescription, inTree: Bool = false) -> Row {
         if let preset = rule.isPreset {
             return preset == .filelessExec
                 ? Row(
@@ -27,7 +28,7 @@ enum RuleCoverageTable {
                 : Row(enforcedBy: [], gaps: ["preset \(preset.rawValue): no mechanism of this version sees it"])
         }
         switch rule.category {
-        case .file: return Row(enforcedBy: ["fanotify", "seccomp"], gaps: fileGaps)
+        case .file: return Row(enforcedBy: ["fanotify", "seccomp"], gaps: inTree ? [] : fileGaps)
         case .process:
             return Row(
                 enforcedBy: ["fanotify"],
@@ -35,16 +36,17 @@ enum RuleCoverageTable {
                     "memfd execution raises no fanotify event: only a supervised tree under an allow-list refuses it"
                 ])
         case .networkProtocol:
-            return Row(enforcedBy: ["seccomp"], gaps: ["only in supervised trees ('portcullis run')"])
+            return Row(enforcedBy: ["seccomp"], gaps: inTree ? [] : ["only in supervised trees ('portcullis run')"])
         case .dns: return Row(enforcedBy: [], gaps: ["no mechanism of this version sees it"])
         case .capability:
-            return rule.attributes.action == .block && rule.sources.isEmpty
-                ? Row(
-                    enforcedBy: ["capability sets"],
-                    gaps: [
-                        "only in supervised trees ('portcullis run'), when they are started; no alert tells of its use"
-                    ])
-                : Row(enforcedBy: [], gaps: ["only a Block without fromSource is enforced, in supervised trees"])
+            guard rule.attributes.action == .block, rule.sources.isEmpty else {
+                return Row(enforcedBy: [], gaps: ["only a Block without fromSource is enforced, in supervised trees"])
+            }
+            return Row(
+                enforcedBy: ["capability sets"],
+                gaps: inTree
+                    ? ["no alert tells of its use"]
+                    : ["only in supervised trees ('portcullis run'), when they are started; no alert tells of its use"])
         case .syscall: return Row(enforcedBy: [], gaps: ["no mechanism of this version sees it"])
         }
     }

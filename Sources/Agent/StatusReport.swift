@@ -55,12 +55,26 @@ struct StatusReport {
         var notes: [RuleID: [String]] = [:]
         for note in active?.notes ?? [] where note.rule != .none { notes[note.rule, default: []].append(note.gap.text) }
         return rules.map { rule in
-            let row = RuleCoverageTable.row(for: rule)
+            let row = RuleCoverageTable.row(for: rule, inTree: rule.workload != SnapshotBundle.host)
             return RuleCoverage(
-                policy: rule.policyName, category: Self.name(rule), subject: rule.subject,
+                workload: rule.workload, policy: rule.policyName, category: Self.name(rule), subject: rule.subject,
                 action: rule.attributes.action.name, position: rule.position.description, enforcedBy: row.enforcedBy,
                 gaps: row.gaps + (notes[rule.id] ?? []))
         }
+    }
+
+    /// What a tree's own rules say and nothing holds: a line each.
+    static func gaps(ofTree rules: [RuleDescription]) -> [String] {
+        var lines: [String] = []
+        for rule in rules {
+            let row = RuleCoverageTable.row(for: rule, inTree: true)
+            let effect = row.enforcedBy.isEmpty ? "not enforced" : "not covered"
+            for gap in row.gaps {
+                let line = "\(rule.policyName): \(name(rule)): \(effect): \(gap)"
+                if !lines.contains(line) { lines.append(line) }
+            }
+        }
+        return lines
     }
 
     /// What is not covered whatever the rule.

@@ -7,10 +7,14 @@ import SyscallEnforcement
 /// it to the call thread.
 struct TreeKeeper {
     private let board: StatusBoard
+    private let bindings: WorkloadBindings
     let table: TreeTable
+    /// Holds a namespace by which processes are known, so that its number is not given to another one; by tree.
+    private var namespaces: [UInt64: Int32] = [:]
 
-    init(board: StatusBoard) throws(KernelError) {
+    init(board: StatusBoard, bindings: WorkloadBindings) throws(KernelError) {
         self.board = board
+        self.bindings = bindings
         table = try TreeTable()
     }
 
@@ -21,31 +25,41 @@ struct TreeKeeper {
         var listener: Int32
         /// The launcher, as the control socket knows it.
         var launcher: Int32
+        /// The workload that it is, 0 for none.
+        var workload: UInt64
 
-        init(pid: Int32, listener: Int32, launcher: Int32) {
+        init(pid: Int32, listener: Int32, launcher: Int32, workload: UInt64) {
             self.pid = pid
             self.listener = listener
             self.launcher = launcher
+            self.workload = workload
         }
 
         /// Reads `text`; `nil` for anything that it does not make.
         init?(_ text: [UInt8]) {
-            let numbers = String(decoding: text, as: UTF8.self).split(separator: " ").map { Int32($0) }
-            guard numbers.count == 3, let pid = numbers[0], let listener = numbers[1], let launcher = numbers[2],
-                pid > 1, listener >= 0
+            let words = String(decoding: text, as: UTF8.self).split(separator: " ")
+            guard words.count == 4, let pid = Int32(words[0]), let listener = Int32(words[1]),
+                let launcher = Int32(words[2]), let workload = UInt64(words[3]), pid > 1, listener >= 0
             else { return nil }
-            self.init(pid: pid, listener: listener, launcher: launcher)
+            self.init(pid: pid, listener: listener, launcher: launcher, workload: workload)
         }
 
-        var text: [UInt8] { Array("\(pid) \(listener) \(launcher)".utf8) }
+        var text: [UInt8] { Array("\(pid) \(listener) \(launcher) \(workload)".utf8) }
     }
 
     /// Takes a child's listener over.
     ///
     /// - Parameter hold: has the guardian hold the tree's listener under its number; true when it does.
     /// - Returns: why not, as one line; `nil` when the tree is supervised.
-    func take(_ candidate: Candidate, hold: (TreeTable.Tree) -> Bool) -> String? {
-        let listener: Descriptor
+    mutating func take(_ candidate: Candidate, hold: (TreeTable.Tree) -> Bool) -> String? {
+        var (listener, namespace): (Int32, Int32) = (-1, -1)
+        var isTaken = false
+        defer {
+            if !isTaken {
+                RawDescriptor.close(listener)
+                RawDescriptor.close(namespace)
+            }
+        }
         do {
             let process = try ProcessDescriptor.open(candidate.pid)
             // While the descriptor holds the process its number means nobody else.
@@ -53,35 +67,62 @@ struct TreeKeeper {
             guard ProcFS.status(of: candidate.pid, into: &status) == 0, status.ppid == candidate.launcher else {
                 return "process \(candidate.pid) is no child of the one that asks"
             }
-            listener = try ProcessDescriptor.copyDescriptor(candidate.listener, of: process.raw)
+            listener = try ProcessDescriptor.copyDescriptor(candidate.listener, of: process.raw).release()
+            if candidate.workload != 0 {
+                namespace = try PathOpening.open("/proc/\(candidate.pid)/ns/uts", flags: OpenFlags.readOnly).release()
+            }
         } catch { return "the listener of process \(candidate.pid) cannot be taken over: \(error)" }
-        guard SystemCallListener.isListener(listener.raw) else {
+        guard SystemCallListener.isListener(listener) else {
             return "descriptor \(candidate.listener) of process \(candidate.pid) is no seccomp listener"
         }
         board.add(.treesStarted)
-        let number = board.value(.treesStarted)
+        var tree = Self.tree(board.value(.treesStarted), listener, of: candidate.pid)
+        if candidate.workload != 0 {
+            var identity = ObjectStatus()
+            guard !tree.sharesHostName, ObjectStatus.read(descriptor: namespace, into: &identity) == 0,
+                bindings.workload(ofNamespace: identity.inode) == 0
+            else { return "process \(candidate.pid) has no UTS namespace of its own, by which it would be known" }
+            guard bindings.bind(namespace: identity.inode, to: candidate.workload) else {
+                return "there are too many supervised trees with policies of their own"
+            }
+            (tree.workload, tree.namespace) = (candidate.workload, identity.inode)
+        }
         // Without the guardian the tree's calls would fail with the worker, which is closed, not open; go on.
-        let tree = Self.tree(number, listener.raw, of: candidate.pid)
-        if !hold(tree) { AgentLog.warning("the guardian does not hold the listener of tree \(number)") }
-        SystemCallListener.wakeSynchronously(listener.raw)
-        let raw = listener.release()
-        if table.add(tree) { return showCount() }
-        RawDescriptor.close(raw)
-        return "there are \(TreeTable.capacity) supervised trees already"
+        if !hold(tree) { AgentLog.warning("the guardian does not hold the listener of tree \(tree.number)") }
+        SystemCallListener.wakeSynchronously(listener)
+        guard table.add(tree) else {
+            release(tree)
+            return "there are \(TreeTable.capacity) supervised trees already"
+        }
+        isTaken = true
+        if namespace >= 0 { namespaces[tree.number] = namespace }
+        return showCount()
     }
 
     /// Takes a tree that a worker before had; closes the listener when there are too many.
     func inherit(_ number: UInt64, listener: Int32, note: [UInt8]) {
-        let flags = note.first ?? 0
+        let words = String(decoding: note, as: UTF8.self).split(separator: " ").compactMap { UInt64($0) }
+        let flags = words.first ?? 0
         let tree = TreeTable.Tree(
-            number: number, listener: listener, honoursCapabilities: flags & 1 != 0, sharesNamespaces: flags & 2 != 0)
+            number: number, listener: listener, honoursCapabilities: flags & 1 != 0, sharesNamespaces: flags & 2 != 0,
+            sharesHostName: flags & 4 != 0, workload: words.count > 1 ? words[1] : 0,
+            namespace: words.count > 2 ? words[2] : 0)
+        if tree.workload != 0, tree.namespace != 0 { _ = bindings.bind(namespace: tree.namespace, to: tree.workload) }
         if !table.add(tree) { RawDescriptor.close(listener) }
         showCount()
     }
 
     /// What a later worker has to know of a tree.
     static func note(_ tree: TreeTable.Tree) -> [UInt8] {
-        [(tree.honoursCapabilities ? 1 : 0) | (tree.sharesNamespaces ? 2 : 0)]
+        let flags =
+            (tree.honoursCapabilities ? 1 : 0) | (tree.sharesNamespaces ? 2 : 0) | (tree.sharesHostName ? 4 : 0)
+        return Array("\(flags) \(tree.workload) \(tree.namespace)".utf8)
+    }
+
+    /// A tree is no more: its processes have ended.
+    mutating func release(_ tree: TreeTable.Tree) {
+        if tree.namespace != 0 { bindings.unbind(namespace: tree.namespace) }
+        if let pin = namespaces.removeValue(forKey: tree.number) { RawDescriptor.close(pin) }
     }
 
     /// Says how many trees there are.
@@ -99,6 +140,7 @@ struct TreeKeeper {
         let sharesUser = isShared("ns/user")
         return TreeTable.Tree(
             number: number, listener: listener, honoursCapabilities: sharesUser,
-            sharesNamespaces: sharesUser && isShared("ns/net") && isShared("ns/ipc") && isShared("ns/uts"))
+            sharesNamespaces: sharesUser && isShared("ns/net") && isShared("ns/ipc"),
+            sharesHostName: isShared("ns/uts"))
     }
 }

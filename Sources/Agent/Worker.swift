@@ -12,7 +12,7 @@ final class Worker {
     private let enforcer: FileEnforcer
     private let reporter: PermissionReporter
     private let leftovers: [Int32]
-    private let trees: TreeKeeper
+    private var trees: TreeKeeper
     private let incarnation: UInt64
     private var mapped: SealedRegion?
     private var activeNumber: UInt64 = 0
@@ -26,11 +26,11 @@ final class Worker {
     init(settings: AgentSettings, retiring: Int, incarnation: UInt64) throws(KernelError) {
         self.settings = settings
         board = try SharedRegions.board(RoleDescriptor.board)
-        trees = try TreeKeeper(board: board)
         let wake = try EventDescriptor.make()
         enforcer = FileEnforcer(
             group: RoleDescriptor.primary, wake: wake, board: board, failures: settings.failures,
             cachesAllows: settings.cachesAllows, reviewsReads: settings.accessReview, callThreads: CallLoop.threads)
+        trees = try TreeKeeper(board: board, bindings: enforcer.bindings)
         self.incarnation = incarnation
         reporter = try Self.makeReporter(board, RingOwner.control(incarnation))
         leftovers = (0..<retiring).map { RoleDescriptor.firstRetiring + Int32($0) }
@@ -81,7 +81,11 @@ final class Worker {
                 tellFront(ChannelMessage(.namesChanged))
             }
             if poll.isReady(4) {
-                for number in trees.table.takeEnded() { send(.dropListener, number: number) }
+                for tree in trees.table.takeEnded() {
+                    send(.dropListener, number: tree.number)
+                    trees.release(tree)
+                    if tree.workload != 0 { tellFront(ChannelMessage(.workloadEnded, number: tree.workload)) }
+                }
                 trees.showCount()
             }
         }
@@ -202,6 +206,9 @@ final class Worker {
                 case (.resolve, let memory?): resolve(message.number, memory)
                 case (.snapshot, let memory?): load(message.number, memory)
                 case (.supervise, _): supervise(message)
+                case (.askWorkloads, _):
+                    let numbers = trees.table.workloads.map(String.init).joined(separator: " ")
+                    tellFront(ChannelMessage(.workloads, text: numbers))
                 default: break
                 }
             }

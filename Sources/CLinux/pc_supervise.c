@@ -61,6 +61,9 @@ static _Noreturn void run_child(const struct pc_supervised *request, int gate, i
             sigaction(signal, &action, NULL);
         }
     }
+    // Before the filter, which forbids it.
+    if (request->own_host_name && unshare(CLONE_NEWUTS) < 0)
+        give_up(gate);
     if (request->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         give_up(gate);
     // The lowest free number is the listener's too.

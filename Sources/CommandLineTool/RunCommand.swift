@@ -17,6 +17,13 @@ struct RunCommand: ParsableCommand {
         parsing: .postTerminator, help: ArgumentHelp("The program and its arguments, after --.", valueName: "command"))
     var command: [String]
 
+    @Option(
+        help: ArgumentHelp(
+            "Policies that hold for this tree only, besides the host's: a file, or a folder; repeatable. Selectors of container and cluster policies are not looked at.",
+            valueName: "path"),
+        completion: .file())
+    var policies: [String] = []
+
     @OptionGroup var agent: AgentOptions
 
     func validate() throws {
@@ -25,9 +32,12 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         let executable = try Self.executable(command[0])
-        guard case .filters(let filters) = try AgentConnection.ask(.filters, at: agent.socket) else {
-            throw AgentConnection.Failure.garbled.failure(agent.socket)
-        }
+        let documents = try PolicySource.documents(at: policies)
+        guard
+            case .filters(let filters) = try AgentConnection.ask(
+                .filters(documents: documents), at: agent.socket, seconds: 30)
+        else { throw AgentConnection.Failure.garbled.failure(agent.socket) }
+        for gap in filters.gaps { StandardStreams.writeError(gap) }
         guard !filters.treeProgram.isEmpty else {
             // No rule is about system calls: there is nothing to be supervised for.
             throw Self.execute(executable, command)
@@ -39,10 +49,12 @@ struct RunCommand: ParsableCommand {
                 executable: executable, arguments: command, environment: environment,
                 programs: SupervisedProcess.Programs(
                     guardProgram: filters.guardProgram, treeProgram: filters.treeProgram),
-                dropping: CapabilitySet(rawValue: filters.droppedCapabilities), noNewPrivileges: geteuid() != 0)
+                dropping: CapabilitySet(rawValue: filters.droppedCapabilities), noNewPrivileges: geteuid() != 0,
+                ownHostName: !documents.isEmpty)
         } catch { throw ToolFailure(Self.explanation(error)) }
         _ = try AgentConnection.ask(
-            .supervise(process: child.pid, listener: child.listener), at: agent.socket, seconds: 30)
+            .supervise(process: child.pid, listener: child.listener, documents: documents), at: agent.socket,
+            seconds: 30)
         let pid = child.pid
         let process: Descriptor
         do { process = try child.release() } catch {

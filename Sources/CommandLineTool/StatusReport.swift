@@ -37,7 +37,8 @@ struct StatusReport {
             let isEnforced = !rule.enforcedBy.isEmpty
             table.add(
                 [
-                    rule.policy, rule.category, rule.action, rule.subject,
+                    rule.workload == 0 ? rule.policy : "tree \(rule.workload): \(rule.policy)", rule.category,
+                    rule.action, rule.subject,
                     isEnforced ? rule.enforcedBy.joined(separator: ", ") : "NOT ENFORCED",
                 ],
                 colours: [nil, nil, nil, nil, isEnforced ? (rule.gaps.isEmpty ? .green : .yellow) : .red],

@@ -28,12 +28,15 @@ public struct TreeFilters: Codable, Sendable, Equatable {
     public var treeProgram: [UInt8]
     /// Bit n: capability n is dropped.
     public var droppedCapabilities: UInt64
+    /// What the tree's own policies say and nothing holds.
+    public var gaps: [String]
 
     /// Creates the answer.
-    public init(guardProgram: [UInt8], treeProgram: [UInt8], droppedCapabilities: UInt64) {
+    public init(guardProgram: [UInt8], treeProgram: [UInt8], droppedCapabilities: UInt64, gaps: [String] = []) {
         self.guardProgram = guardProgram
         self.treeProgram = treeProgram
         self.droppedCapabilities = droppedCapabilities
+        self.gaps = gaps
     }
 }
 
@@ -124,6 +127,8 @@ public struct FailureStatus: Codable, Sendable, Equatable {
 
 /// What holds a rule, and what it cannot be held against.
 public struct RuleCoverage: Codable, Sendable, Equatable {
+    /// Number of the supervised tree whose own rule it is; 0 = the host's.
+    public var workload: UInt64
     /// Policy name.
     public var policy: String
     /// process, file, network, dns, capabilities, syscalls or presets.
@@ -141,9 +146,10 @@ public struct RuleCoverage: Codable, Sendable, Equatable {
 
     /// Creates an entry.
     public init(
-        policy: String, category: String, subject: String, action: String, position: String, enforcedBy: [String],
-        gaps: [String]
+        workload: UInt64 = 0, policy: String, category: String, subject: String, action: String, position: String,
+        enforcedBy: [String], gaps: [String]
     ) {
+        self.workload = workload
         self.policy = policy
         self.category = category
         self.subject = subject

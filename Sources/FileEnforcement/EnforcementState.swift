@@ -3,10 +3,12 @@ import Synchronization
 
 /// Everything the permission thread decides with, as one immutable value: replaced as a whole, never changed in place.
 package struct EnforcementState {
-    /// The compiled policies; its bytes live in `mapping`.
+    /// The host's compiled policies, in sealed memory that outlives the state.
     package var snapshot: Snapshot
-    /// The sealed memory of `snapshot`.
-    var mapping: UnsafeRawBufferPointer
+    /// Those of other workloads, in the same memory.
+    package var workloads: WorkloadSnapshots
+    /// Who belongs to one.
+    var bindings: WorkloadBindings
     /// Host mounts by id.
     var mounts: MountNames
     /// Objects known under a rule's path.

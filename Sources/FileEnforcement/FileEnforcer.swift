@@ -34,10 +34,13 @@ public final class FileEnforcer {
     private let cell = StateCell()
     /// The same state for each thread that decides system calls.
     package let callStates: [StateCell]
+    /// Who belongs to a workload with policies of its own.
+    public let bindings = WorkloadBindings()
     private let groups: PermissionGroups
     private var marks: MarkSet
     private var watch: NameWatch?
     private var state: UnsafeMutablePointer<EnforcementState>?
+    private var bundle: SnapshotBundle?
     private var plan = MarkPlan()
     private let failures: FailureTable
     private let cachesAllows: Bool
@@ -122,22 +125,22 @@ public final class FileEnforcer {
         reporter.publish(stale, generation: board.value(.generation), board)
     }
 
-    /// Puts a snapshot in force, without a moment of no rules: a new group is served before its first mark, then the new
+    /// Puts a bundle of snapshots in force, without a moment of no rules: a new group is served before its first mark, then the new
     /// snapshot decides, and only then the old group loses its marks and is emptied.
     ///
-    /// - Parameter bytes: sealed memory that stays mapped until another snapshot is in force.
+    /// - Parameter bytes: sealed memory that stays mapped until another bundle is in force.
     public func load(
         _ bytes: UnsafeRawBufferPointer, handover: GroupHandover
     ) throws(FileEnforcerError) -> Report {
-        let snapshot: Snapshot
-        do { snapshot = try Snapshot(validating: bytes) } catch { throw .snapshot("\(error)") }
+        let bundle: SnapshotBundle
+        do { bundle = try SnapshotBundle(validating: bytes) } catch { throw .snapshot("\(error)") }
         let newPlan: MarkPlan
         let filesystem: HostFilesystem
         do { filesystem = try HostFilesystem() } catch { throw .kernel(error) }
-        newPlan = MarkPlanner.plan(snapshot, view: filesystem, reviewsReads: reviewsReads)
+        newPlan = MarkPlanner.plan(bundle.parts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads)
         let isFirst = state == nil
         if !isFirst { try beginGroup(handover) }
-        plan = newPlan
+        (plan, self.bundle) = (newPlan, bundle)
         marks.apply(plan, board: board)
         watch?.watch(plan.watched)
         // Indexing a large tree takes longer than a start may: first decide by path, then also by object.
@@ -145,25 +148,23 @@ public final class FileEnforcer {
             capacity: max(state?.pointee.index.count ?? 0, 16), spareBytes: state?.pointee.index.pathBytes ?? 0)
         if let known = state?.pointee.index { index.carryOver(known) }
         // The first time nobody can be renaming yet: no tree is supervised before there are rules.
-        let guarded = isFirst ? GuardedDirectories() : GuardedDirectories(snapshot)
-        install(makeState(snapshot, bytes, filesystem, index: index, guarded: guarded))
-        board.set(.generation, snapshot.generation)
+        let guarded = isFirst ? GuardedDirectories() : GuardedDirectories(bundle)
+        install(makeState(bundle, filesystem, index: index, guarded: guarded))
+        board.set(.generation, bundle.host.generation)
         board.set(.activatedAt, KernelClock.wall)
         if !isFirst { retireGroup(handover) }
-        reindex(snapshot, bytes, filesystem)
+        reindex(bundle, filesystem)
         return Report(notes: notes())
     }
 
     /// Plans again for the snapshot in force after names or mounts changed.
     public func namesChanged() -> Report? {
         watch?.drain()
-        guard let state, let filesystem = try? HostFilesystem() else { return nil }
-        let snapshot = state.pointee.snapshot
-        let bytes = state.pointee.mapping
-        plan = MarkPlanner.plan(snapshot, view: filesystem, reviewsReads: reviewsReads)
+        guard let bundle, let filesystem = try? HostFilesystem() else { return nil }
+        plan = MarkPlanner.plan(bundle.parts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads)
         marks.apply(plan, board: board)
         watch?.watch(plan.watched)
-        reindex(snapshot, bytes, filesystem)
+        reindex(bundle, filesystem)
         return Report(notes: notes())
     }
 
@@ -205,8 +206,11 @@ public final class FileEnforcer {
         }
         // Twice idle after the flush: the second time began after the last event could have been queued.
         let before = groups.retiringIdle.load(ordering: .acquiring)
-        EventDescriptor.signal(groups.wake)
-        while groups.retiringIdle.load(ordering: .acquiring) < before &+ 2 { usleep(200) }
+        while groups.retiringIdle.load(ordering: .acquiring) < before &+ 2 {
+            // Each time: the thread goes back to sleep in between.
+            EventDescriptor.signal(groups.wake)
+            usleep(200)
+        }
         groups.retiring.store(-1, ordering: .releasing)
         // The thread may still hold the number from before it was taken away; a later heartbeat shows that it let go.
         let beat = board.value(.heartbeat)
@@ -218,22 +222,23 @@ public final class FileEnforcer {
     }
 
     private func makeState(
-        _ snapshot: Snapshot, _ bytes: UnsafeRawBufferPointer, _ filesystem: HostFilesystem, index: ObjectIndex,
-        guarded: GuardedDirectories
+        _ bundle: SnapshotBundle, _ filesystem: HostFilesystem, index: ObjectIndex, guarded: GuardedDirectories
     ) -> EnforcementState {
         EnforcementState(
-            snapshot: snapshot, mapping: bytes, mounts: MountNames(filesystem.mounts), index: index,
+            snapshot: bundle.host, workloads: WorkloadSnapshots(bundle), bindings: bindings,
+            mounts: MountNames(filesystem.mounts), index: index,
             guarded: guarded, interpreters: Interpreters.objects(), failures: failures,
-            listsProcesses: snapshot.isAllowList(.process),
-            hasProcessRules: snapshot.hasRules(in: .process), cachesAllows: cachesAllows)
+            listsProcesses: bundle.parts.contains { $0.snapshot.isAllowList(.process) },
+            hasProcessRules: bundle.parts.contains { $0.snapshot.hasRules(in: .process) },
+            cachesAllows: cachesAllows)
     }
 
-    private func reindex(_ snapshot: Snapshot, _ bytes: UnsafeRawBufferPointer, _ filesystem: HostFilesystem) {
+    private func reindex(_ bundle: SnapshotBundle, _ filesystem: HostFilesystem) {
         let (index, isComplete) = ObjectIndexer.index(
             plan.indexed, limit: Self.indexCapacity, known: state?.pointee.index)
         if !isComplete { plan.notes.insert(PlanNote(rule: .none, gap: .indexFull)) }
         install(
-            makeState(snapshot, bytes, filesystem, index: index, guarded: GuardedDirectories(snapshot)))
+            makeState(bundle, filesystem, index: index, guarded: GuardedDirectories(bundle)))
         board.set(.indexedObjects, UInt64(index.count))
     }
 
@@ -248,6 +253,7 @@ public final class FileEnforcer {
         old.pointee.index.deallocate()
         old.pointee.interpreters.deallocate()
         old.pointee.guarded.deallocate()
+        old.pointee.workloads.deallocate()
         UnsafeMutablePointer(mutating: old).deallocate()
     }
 

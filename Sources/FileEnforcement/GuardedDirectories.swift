@@ -8,6 +8,8 @@ struct GuardedDirectories {
     /// A rule's subject below a directory.
     struct Subject {
         var rule: RuleID
+        /// Whom the rule is for.
+        var workload: UInt64
         /// The rule depends on who asks: what the rules say of this path decides. Otherwise empty.
         var path: UnsafeRawBufferPointer
         /// Index of the next subject below the same directory, or -1.
@@ -28,13 +30,38 @@ struct GuardedDirectories {
     /// Subjects at most, each once for each directory above it. More are guarded no further: the rules' own paths still are.
     static let limit = 200_000
 
-    /// Collects what a snapshot's Block rules name.
-    init(_ snapshot: Snapshot) {
+    /// Collects what the Block rules of all workloads name.
+    init(_ bundle: SnapshotBundle) {
         var ancestors = AncestorCache()
-        var found: [(device: UInt64, inode: UInt64, rule: RuleID, path: [UInt8])] = []
+        var found: [Found] = []
+        for part in bundle.parts { Self.collect(part, &ancestors, &found) }
+        table = FlatTable(capacity: found.count)
+        subjects = .allocate(capacity: max(found.count, 1))
+        for (index, entry) in found.enumerated() {
+            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: entry.path.count, alignment: 1)
+            copy.copyBytes(from: entry.path)
+            let next = table.find(entry.object.device, entry.object.inode).map { Int($0) } ?? -1
+            (subjects + index).initialize(
+                to: Subject(
+                    rule: entry.rule, workload: entry.workload, path: UnsafeRawBufferPointer(copy), next: next))
+            _ = table.insert(entry.object.device, entry.object.inode, value: UInt64(index))
+        }
+        count = found.count
+    }
+
+    private struct Found {
+        var object: AncestorCache.Object
+        var rule: RuleID
+        var workload: UInt64
+        var path: [UInt8]
+    }
+
+    private static func collect(
+        _ part: SnapshotBundle.Part, _ ancestors: inout AncestorCache, _ found: inout [Found]
+    ) {
         var unconditional: Set<AncestorCache.Object> = []
-        snapshot.forEachSubject { subject in
-            guard subject.action == .block, subject.kind != .execname, found.count < Self.limit,
+        part.snapshot.forEachSubject { subject in
+            guard subject.action == .block, subject.kind != .execname, found.count < limit,
                 // No path stands for what a pattern would say of whoever asks.
                 subject.kind != .pattern || !subject.isSourceBound
             else { return }
@@ -49,26 +76,17 @@ struct GuardedDirectories {
                 guard subject.isSourceBound else {
                     // One that holds for everybody is as good as many.
                     if unconditional.insert(object).inserted {
-                        found.append((object.device, object.inode, subject.rule, []))
+                        found.append(Found(object: object, rule: subject.rule, workload: part.workload, path: []))
                     }
                     continue
                 }
                 // Of a directory's rule, any name below it stands for all.
                 found.append(
-                    (object.device, object.inode, subject.rule, [UInt8](subject.text) + (isDirectory ? [0x5F] : [])))
+                    Found(
+                        object: object, rule: subject.rule, workload: part.workload,
+                        path: [UInt8](subject.text) + (isDirectory ? [0x5F] : [])))
             }
         }
-        table = FlatTable(capacity: found.count)
-        subjects = .allocate(capacity: max(found.count, 1))
-        for (index, entry) in found.enumerated() {
-            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: entry.path.count, alignment: 1)
-            copy.copyBytes(from: entry.path)
-            let next = table.find(entry.device, entry.inode).map { Int($0) } ?? -1
-            (subjects + index).initialize(
-                to: Subject(rule: entry.rule, path: UnsafeRawBufferPointer(copy), next: next))
-            _ = table.insert(entry.device, entry.inode, value: UInt64(index))
-        }
-        count = found.count
     }
 
     func deallocate() {

@@ -1,7 +1,7 @@
 import PolicyEngine
 import PolicyModel
 
-/// Plans the marks for a snapshot by what they cost (docs/performance.md):
+/// Plans the marks for snapshots by what they cost (docs/performance.md):
 /// an inode or directory mark costs other files nothing, a filesystem mark for executions next to nothing, and a filesystem
 /// mark for opens is worth it only for patterns, large trees and allow-lists.
 public struct MarkPlanner {
@@ -23,17 +23,19 @@ public struct MarkPlanner {
         self.reviewsReads = reviewsReads
     }
 
-    /// The plan for a snapshot.
+    /// The plan for the snapshots of all workloads.
     ///
     /// - Parameter reviewsReads: reads of what file rules name are asked about too, whoever opened it.
     public static func plan(
-        _ snapshot: Snapshot, view: any FilesystemView, reviewsReads: Bool = false
+        _ snapshots: [Snapshot], view: any FilesystemView, reviewsReads: Bool = false
     ) -> MarkPlan {
         var planner = MarkPlanner(view: view, reviewsReads: reviewsReads)
         planner.superblocks = planner.view.superblocks()
         var subjects: [OwnedSubject] = []
-        snapshot.forEachSubject { subjects.append(OwnedSubject($0)) }
-        planner.planAllowLists(snapshot)
+        for snapshot in snapshots {
+            snapshot.forEachSubject { subjects.append(OwnedSubject($0)) }
+            planner.planAllowLists(snapshot)
+        }
         for subject in subjects where subject.action != .allow { planner.plan(subject) }
         planner.finish()
         return planner.plan

@@ -15,8 +15,8 @@ package struct PermissionDecision {
     var pathUntrusted = false
     /// Set when a failure row decided.
     package var failure: FailureRow?
-    /// The same thread was just denied to execute the same object, and reported: a shell whose execve failed opens the file
-    /// to see what it is.
+    /// The same thread just executed the same object, or was denied to, and was reported: a shell whose execve failed opens the file
+    /// to see what it is, and the interpreter of a script reads it.
     var isRepeat = false
     /// The object may be ignored until it is written: nothing but its name was asked for, and nothing was found.
     var cacheable = false
@@ -168,6 +168,7 @@ package struct PermissionDecider {
         var next = state.pointee.guarded.first(facts.object.device, facts.object.inode)
         while let subject = next {
             next = state.pointee.guarded.subject(subject.next)
+            if subject.workload != SnapshotBundle.host, subject.workload != facts.workload(state) { continue }
             var decision = PermissionDecision(allow: false, effect: .block, category: .file, rule: subject.rule)
             if subject.path.count > 0 {
                 decision = judge(subject.path, .file, state)
@@ -191,7 +192,7 @@ package struct PermissionDecider {
         case .unknown:
             pathUntrusted = true
             // A name nobody can vouch for never satisfies an allow-list.
-            if state.pointee.snapshot.isAllowList(category) {
+            if state.pointee.snapshot.isAllowList(category) || ownSnapshot(state)?.isAllowList(category) == true {
                 var decision = PermissionDecision.failed(.mountUnknown, category, state.pointee.failures)
                 decision.pathUntrusted = true
                 return decision
@@ -240,14 +241,40 @@ package struct PermissionDecider {
         return decision
     }
 
-    /// Asks the engine, finding out facts as it wants them.
+    /// The policies of the caller's own workload, besides the host's.
+    private mutating func ownSnapshot(_ state: UnsafePointer<EnforcementState>) -> Snapshot? {
+        state.pointee.workloads.snapshot(of: facts.workload(state))
+    }
+
+    /// Decides by the host's policies, and by those of the caller's own workload: the stricter counts.
     private mutating func judge(
         _ name: UnsafeRawBufferPointer, _ category: Category, _ state: UnsafePointer<EnforcementState>
+    ) -> PermissionDecision {
+        var decision = judge(name, category, state.pointee.snapshot, state)
+        if state.pointee.workloads.isEmpty { return decision }
+        if decision.allow, decision.failure == nil, let own = ownSnapshot(state) {
+            let other = judge(name, category, own, state)
+            let isCacheable = decision.cacheable && other.cacheable
+            if other.effect.rawValue > decision.effect.rawValue || other.failure != nil { decision = other }
+            decision.cacheable = isCacheable
+        }
+        // The kernel's cache is for everybody.
+        if decision.cacheable {
+            decision.cacheable = state.pointee.workloads.allow(
+                ObjectOperation(category: category, path: name), but: facts.workload(state))
+        }
+        return decision
+    }
+
+    /// Asks the engine, finding out facts as it wants them.
+    private mutating func judge(
+        _ name: UnsafeRawBufferPointer, _ category: Category, _ snapshot: Snapshot,
+        _ state: UnsafePointer<EnforcementState>
     ) -> PermissionDecision {
         var operation = ObjectOperation(category: category, path: name)
         // Each round names a new fact, and there are as many as bits in a FactSet.
         for round in 0..<8 {
-            let verdict = state.pointee.snapshot.verdict(for: operation)
+            let verdict = snapshot.verdict(for: operation)
             if verdict.missing.isEmpty {
                 if category == .process, verdict.rule == .defaultPosture, facts.isExec, isElfInterpreter(state) {
                     return .passed(category)
@@ -267,19 +294,29 @@ package struct PermissionDecider {
     private mutating func judgeInterpreted(
         _ state: UnsafePointer<EnforcementState>, _ decision: inout PermissionDecision
     ) {
-        let quick = state.pointee.snapshot.verdict(for: ObjectOperation(category: .process, path: path))
-        if quick.missing.isEmpty && (quick.effect == .allow || quick.rule == .defaultPosture) { return }
+        let operation = ObjectOperation(category: .process, path: path)
+        func isSilent(_ verdict: Verdict) -> Bool {
+            verdict.missing.isEmpty && (verdict.effect == .allow || verdict.rule == .defaultPosture)
+        }
+        if isSilent(state.pointee.snapshot.verdict(for: operation)),
+            ownSnapshot(state).map({ isSilent($0.verdict(for: operation)) }) ?? true
+        {
+            return
+        }
         // The next opener may be an interpreter, so this object must be asked about again.
         decision.cacheable = false
         var opener = ObjectStatus()
         guard ProcFS.executableObject(of: facts.thread, into: &opener) == 0,
             state.pointee.interpreters.find(opener.device, opener.inode) != nil
         else { return }
+        // An execution opens the file too, and was decided as one.
+        facts.readSystemCall()
+        if OpenIntent.of(facts.systemCall, tid: facts.thread).isExecution { return }
         let run = judge(path, .process, state)
         if run.rule != .defaultPosture, run.effect != .allow || run.failure != nil {
             decision = run
             decision.isRepeat =
-                !run.allow && lastExec.thread == facts.thread && !lastExec.allowed
+                lastExec.thread == facts.thread && lastExec.allowed == run.allow
                 && lastExec.device == facts.object.device && lastExec.inode == facts.object.inode
         }
     }

@@ -21,6 +21,10 @@ package struct PermissionFacts {
     }
     package private(set) var object = ObjectStatus()
 
+    /// The workload that the thread belongs to, where the caller knows it.
+    package var knownWorkload: UInt64?
+    private var foundWorkload: UInt64?
+
     package private(set) var status = ProcessStatus()
     private var hasStatus = false
     package private(set) var stat = ProcessStat()
@@ -52,6 +56,7 @@ package struct PermissionFacts {
         self.access = access
         self.thread = thread
         self.isExec = isExec
+        foundWorkload = nil
         hasStatus = false
         hasStat = false
         hasSystemCall = false
@@ -105,6 +110,17 @@ package struct PermissionFacts {
             operation.known.insert(.process)
         }
         return true
+    }
+
+    /// The workload that the thread belongs to; 0 = the host.
+    @inline(__always)
+    package mutating func workload(_ state: UnsafePointer<EnforcementState>) -> UInt64 {
+        if state.pointee.workloads.isEmpty { return SnapshotBundle.host }
+        if let known = knownWorkload ?? foundWorkload { return known }
+        // A thread without a namespace that we may see is in none that was bound.
+        let found = state.pointee.bindings.workload(of: thread) ?? SnapshotBundle.host
+        foundWorkload = found
+        return found
     }
 
     /// The caller's thread group id, or 0 when it has gone.

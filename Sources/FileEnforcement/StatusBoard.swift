@@ -86,6 +86,8 @@ public struct StatusBoard: @unchecked Sendable {
         case treesStarted
         /// Supervised trees that are alive.
         case supervisedTrees
+        /// Workloads with policies of their own that there ever were.
+        case workloads
     }
 
     /// First slot of the failure counters, one for each `FailureRow`.

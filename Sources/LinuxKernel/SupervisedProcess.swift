@@ -30,10 +30,11 @@ public struct SupervisedProcess: ~Copyable {
     ///   - executable: a path; arguments include the program's name.
     ///   - dropping: capabilities that leave every set of the child for good.
     ///   - noNewPrivileges: needed without CAP_SYS_ADMIN.
+    ///   - ownHostName: it gets a UTS namespace, by which all its descendants can be told. Needs CAP_SYS_ADMIN.
     /// - Throws: the step that failed; no child is left then. EBUSY: this process runs under a listener of somebody else's.
     public init(
         executable: String, arguments: [String], environment: [String], programs: Programs,
-        dropping capabilities: CapabilitySet = [], noNewPrivileges: Bool
+        dropping capabilities: CapabilitySet = [], noNewPrivileges: Bool, ownHostName: Bool = false
     ) throws(KernelError) {
         let path = CStringArray([executable])
         let (argv, envp) = (CStringArray(arguments), CStringArray(environment))
@@ -53,6 +54,7 @@ public struct SupervisedProcess: ~Copyable {
                                 tree: treeBase, guard_instructions: UInt32(guardBytes.count / 8),
                                 tree_instructions: UInt32(treeBytes.count / 8),
                                 no_new_privileges: noNewPrivileges ? 1 : 0,
+                                own_host_name: ownHostName ? 1 : 0,
                                 dropped_capabilities: capabilities.rawValue)
                             return pc_supervise(&request, &pid, &pidfd, &listener, &gate)
                         }

@@ -2,6 +2,6 @@
 public struct CompiledSnapshot: Sendable {
     /// The flat table, for `Snapshot(validating:)`.
     public var bytes: [UInt8]
-    /// One description a rule; index = `RuleID.rawValue`.
+    /// One description a rule, in the order of their ids.
     public var rules: [RuleDescription]
 }

@@ -5,14 +5,16 @@ struct RuleCollector {
     private(set) var draft: SnapshotDraft
     private(set) var rules: [RuleDescription] = []
     private let limits: CompilerLimits
+    private let firstRule: Int
     private let names: SubjectNames
     private var presets: [(name: PresetName, rule: UInt32, audits: Bool)] = []
     private var patternStates = 0
 
     typealias RecordFlag = SnapshotLayout.RecordFlag
 
-    init(draft: SnapshotDraft, limits: CompilerLimits, aliases: [PathAlias]) {
+    init(draft: SnapshotDraft, limits: CompilerLimits, aliases: [PathAlias], firstRule: Int) {
         self.draft = draft
+        self.firstRule = firstRule
         self.limits = limits
         names = SubjectNames(aliases)
     }
@@ -258,11 +260,11 @@ struct RuleCollector {
     private mutating func describe(
         _ common: Common, _ subject: String, preset: PresetName? = nil
     ) throws(CompilationError) -> SnapshotDraft.Record {
-        guard rules.count < limits.rules else {
+        guard firstRule + rules.count < limits.rules else {
             throw CompilationError(position: common.position, message: "more than \(limits.rules) rules")
         }
         guard draft.size <= limits.bytes else { throw SnapshotWriter.tooLarge(limits, common.position) }
-        let id = UInt32(rules.count)
+        let id = UInt32(firstRule + rules.count)
         rules.append(
             RuleDescription(
                 id: RuleID(rawValue: id), policyName: common.policy.name, policyNamespace: common.policy.namespace,

@@ -2,7 +2,7 @@ import PolicyModel
 
 /// What people are told about a rule of a snapshot.
 public struct RuleDescription: Sendable, Equatable {
-    /// Index in `CompiledSnapshot.rules`.
+    /// Its id in the snapshot, and in the bundle that the snapshot is part of.
     public var id: RuleID
     /// The policy's name.
     public var policyName: String
@@ -22,4 +22,6 @@ public struct RuleDescription: Sendable, Equatable {
     public var sources: [String]
     /// Where it is written.
     public var position: SourcePosition
+    /// Whom it is for: `SnapshotBundle.host`, or the workload's number.
+    public var workload: UInt64 = SnapshotBundle.host
 }

@@ -1,9 +1,9 @@
-/// A rule of one snapshot: its index in `CompiledSnapshot.rules`.
+/// A rule of a snapshot, unique in the bundle that the snapshot is part of.
 public struct RuleID: RawRepresentable, Hashable, Sendable {
-    /// The index, or one of the values below.
+    /// A number from 0, or one of the values below.
     public var rawValue: UInt32
 
-    /// Wraps an index.
+    /// Wraps a number.
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     /// No rule.

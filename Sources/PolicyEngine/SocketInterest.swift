@@ -8,6 +8,14 @@ extension Snapshot {
 
         /// No rule is about sockets.
         public init() {}
+
+        /// What either names.
+        public func union(_ other: SocketInterest) -> SocketInterest {
+            var result = SocketInterest()
+            result.types = Set(types + other.types).sorted()
+            result.protocols = Set(protocols + other.protocols).sorted()
+            return result
+        }
     }
 
     /// What protocol rules name; `nil` when an allow-list is about every socket.

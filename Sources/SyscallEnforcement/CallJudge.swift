@@ -22,9 +22,12 @@ struct CallJudge {
 
     /// Forgets the last call.
     ///
-    /// - Parameter call: as its alert names it.
-    mutating func begin(thread: Int32, _ call: PermissionReporter.ReportedCall) {
+    /// - Parameters:
+    ///   - workload: the one that the caller belongs to.
+    ///   - call: as its alert names it.
+    mutating func begin(thread: Int32, workload: UInt64, _ call: PermissionReporter.ReportedCall) {
         self.thread = thread
+        decider.facts.knownWorkload = workload
         self.call = call
         (effect, isCaptured) = (.allow, false)
         decider.facts.begin(thread: thread, isExec: false)

@@ -104,7 +104,7 @@ package struct CallLoop {
         }
         let kind = table.kind(notification.architecture, notification.number)
         if let call = PathCall(kind, notification) { return perform(call, kind, tree, state) }
-        judge.begin(thread: notification.thread, .init(number: table.nativeNumber(kind)))
+        judge.begin(thread: notification.thread, workload: tree.workload, .init(number: table.nativeNumber(kind)))
         let isAllowed: Bool
         let proof: RegisterProof
         if kind == .socket || kind == .socketpair {
@@ -126,7 +126,7 @@ package struct CallLoop {
         _ call: PathCall, _ kind: CallKind, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
     ) -> Bool {
         judge.begin(
-            thread: notification.thread,
+            thread: notification.thread, workload: tree.workload,
             .init(number: table.nativeNumber(kind), openFlags: call.operation == .open ? call.flags : nil))
         switch broker.run(call, notification, in: tree, &judge, state) {
         case .waits: return false

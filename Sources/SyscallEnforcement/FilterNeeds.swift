@@ -9,6 +9,15 @@ public struct FilterNeeds: Sendable, Equatable {
         case some(Snapshot.SocketInterest)
         /// All internet and packet sockets.
         case all
+
+        /// Those of either.
+        func joined(_ other: Sockets) -> Sockets {
+            switch (self, other) {
+            case (.none, let some), (let some, .none): some
+            case (.all, _), (_, .all): .all
+            case (.some(let mine), .some(let theirs)): .some(mine.union(theirs))
+            }
+        }
     }
 
     /// File rules: calls that write, or change names or metadata.
@@ -17,6 +26,8 @@ public struct FilterNeeds: Sendable, Equatable {
     public var listsPrograms = false
     /// Sockets that rules are about.
     public var sockets = Sockets.none
+    /// The tree has policies of its own, and is told from others by a namespace that it must not leave.
+    public var isWorkload = false
 
     /// Nothing.
     public init() {}
@@ -30,6 +41,14 @@ public struct FilterNeeds: Sendable, Equatable {
         } else {
             sockets = .all
         }
+    }
+
+    /// What other rules want as well.
+    public mutating func add(_ other: FilterNeeds) {
+        files = files || other.files
+        listsPrograms = listsPrograms || other.listsPrograms
+        sockets = sockets.joined(other.sockets)
+        isWorkload = isWorkload || other.isWorkload
     }
 
     /// No rule needs a filter.

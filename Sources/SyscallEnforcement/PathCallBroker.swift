@@ -222,6 +222,7 @@ struct PathCallBroker {
         if ObjectCalls.filesystem(of: walk.object)?.type == ObjectCalls.procFilesystem {
             // Settings there are those of whoever looks: in other namespaces than ours they would be the wrong ones.
             if !tree.sharesNamespaces || ProcessMemoryFile.isOne(judge.seen.name) { return Self.denied }
+            if !tree.sharesHostName, HostNameSetting.isOne(judge.seen.name) { return Self.denied }
         }
         if status.isCharacterDevice, status.deviceNumber == ControllingTerminal.device {
             return opened(openTerminal(flags, thread), flags)

@@ -19,11 +19,22 @@ struct SocketCall {
 
     /// What the rules say, finding out facts as they are wanted.
     func decide(_ facts: inout PermissionFacts, _ state: UnsafePointer<EnforcementState>) -> PermissionDecision {
+        let decision = decide(&facts, state.pointee.snapshot, state)
+        guard decision.allow, decision.failure == nil,
+            let own = state.pointee.workloads.snapshot(of: facts.workload(state))
+        else { return decision }
+        let other = decide(&facts, own, state)
+        return other.effect.rawValue > decision.effect.rawValue || other.failure != nil ? other : decision
+    }
+
+    private func decide(
+        _ facts: inout PermissionFacts, _ snapshot: Snapshot, _ state: UnsafePointer<EnforcementState>
+    ) -> PermissionDecision {
         let isInternet = domain == Self.internetDomains.0 || domain == Self.internetDomains.1
         var source: UnsafeRawBufferPointer?
         var hasTerminal: Bool?
         for _ in 0..<4 {
-            let verdict = state.pointee.snapshot.protocolVerdict(
+            let verdict = snapshot.protocolVerdict(
                 type: type, protocolNumber: protocolNumber, isInternet: isInternet, source: source,
                 hasTerminal: hasTerminal)
             if verdict.missing.isEmpty {

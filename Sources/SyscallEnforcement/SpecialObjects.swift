@@ -24,6 +24,16 @@ enum ProcessMemoryFile {
     }
 }
 
+/// Settings of a UTS namespace (uts_namespaces(7)): written by us they would be ours.
+enum HostNameSetting {
+    /// Whether an object of procfs with this name is one.
+    static func isOne(_ name: UnsafeRawBufferPointer?) -> Bool {
+        guard let name else { return true }
+        return ByteText.suffix(of: name, after: "/proc/sys/kernel/hostname")?.isEmpty == true
+            || ByteText.suffix(of: name, after: "/proc/sys/kernel/domainname")?.isEmpty == true
+    }
+}
+
 /// `/dev/tty`, which is another terminal for everybody (tty(4)).
 enum ControllingTerminal {
     /// Its device number, major << 32 | minor.

@@ -18,21 +18,33 @@ package final class TreeTable: @unchecked Sendable {
         package var listener: Int32
         /// Its user namespace is ours, so that its capabilities mean what ours mean.
         package var honoursCapabilities: Bool
-        /// Its network, IPC and UTS namespaces are ours too, so that settings in /proc/sys are the same for both.
+        /// Its network and IPC namespaces are ours too, so that settings in /proc/sys are the same for both.
         package var sharesNamespaces: Bool
+        /// So is its UTS namespace, where the host's name is.
+        package var sharesHostName: Bool
+        /// The workload whose policies hold for it besides the host's; 0 for none.
+        package var workload: UInt64
+        /// The UTS namespace by which its processes are known; 0 for none.
+        package var namespace: UInt64
 
         /// Names a tree.
-        package init(number: UInt64, listener: Int32, honoursCapabilities: Bool, sharesNamespaces: Bool) {
+        package init(
+            number: UInt64, listener: Int32, honoursCapabilities: Bool, sharesNamespaces: Bool, sharesHostName: Bool,
+            workload: UInt64 = 0, namespace: UInt64 = 0
+        ) {
             self.number = number
             self.listener = listener
             self.honoursCapabilities = honoursCapabilities
             self.sharesNamespaces = sharesNamespaces
+            self.sharesHostName = sharesHostName
+            self.workload = workload
+            self.namespace = namespace
         }
     }
 
     private struct Queue {
         var free = Array((0..<TreeTable.capacity).reversed())
-        var ended: [UInt64] = []
+        var ended: [Tree] = []
     }
 
     /// Set in `users` when a tree has ended.
@@ -58,7 +70,8 @@ package final class TreeTable: @unchecked Sendable {
         guard added == 0 else { throw KernelError("epoll_ctl", errno: -added) }
         trees = .allocate(capacity: Self.capacity)
         trees.initialize(
-            repeating: Tree(number: 0, listener: -1, honoursCapabilities: false, sharesNamespaces: false),
+            repeating: Tree(
+                number: 0, listener: -1, honoursCapabilities: false, sharesNamespaces: false, sharesHostName: false),
             count: Self.capacity)
         users = .allocate(capacity: Self.capacity)
         for index in 0..<Self.capacity { (users + index).initialize(to: Atomic(0)) }
@@ -79,8 +92,14 @@ package final class TreeTable: @unchecked Sendable {
     /// How many trees there are.
     package var count: Int { queue.withLock { Self.capacity - $0.free.count } }
 
+    /// The workloads of the trees there are. Slow.
+    package var workloads: [UInt64] {
+        let free = Set(queue.withLock { $0.free })
+        return (0..<Self.capacity).filter { !free.contains($0) }.map { trees[$0].workload }.filter { $0 != 0 }
+    }
+
     /// The trees that ended since the last call.
-    package func takeEnded() -> [UInt64] {
+    package func takeEnded() -> [Tree] {
         EventDescriptor.drain(ended)
         return queue.withLock { queue in
             defer { queue.ended = [] }
@@ -132,7 +151,7 @@ package final class TreeTable: @unchecked Sendable {
         let tree = trees[slot]
         RawDescriptor.close(tree.listener)
         queue.withLock { queue in
-            queue.ended.append(tree.number)
+            queue.ended.append(tree)
             queue.free.append(slot)
         }
         EventDescriptor.signal(ended)

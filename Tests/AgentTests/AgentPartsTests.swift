@@ -1,4 +1,6 @@
+import ControlProtocol
 import FileEnforcement
+import Foundation
 import PolicyEngine
 import PolicyLoading
 import PolicyModel
@@ -154,6 +156,44 @@ struct AgentPartsTests {
                 PathAlias(literal: "/bin/ls", canonical: "/usr/bin/ls"),
                 PathAlias(literal: "/lib/", canonical: "/usr/lib/"),
             ])
+    }
+
+    // MARK: - Trees
+
+    @Test func aCandidateIsReadAsItWasWritten() {
+        let candidate = TreeKeeper.Candidate(pid: 4242, listener: 0, launcher: .max, workload: .max)
+        #expect(TreeKeeper.Candidate(candidate.text) == candidate)
+        for text in [
+            "", "1 2 3", "1 2 3 4", "2 -1 3 4", "2 3 4 -1", "2 3 4 5 6", "a 3 4 5", "2 3 4 18446744073709551616",
+            "4294967298 3 4 5",
+        ] {
+            #expect(TreeKeeper.Candidate(Array(text.utf8)) == nil, "\(text)")
+        }
+    }
+
+    @Test func aTreesPoliciesAreFoundAgainAndRemoved() throws {
+        let directory = NSTemporaryDirectory() + "/portcullis-trees-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        func document(_ name: String) -> PolicyDocument {
+            PolicyDocument(
+                name: "\(name).yaml",
+                text: """
+                    apiVersion: security.kubearmor.com/v1
+                    kind: KubeArmorPolicy
+                    metadata: {name: \(name), namespace: n}
+                    spec: {selector: {matchLabels: {a: b}}, process: {matchPaths: [{path: /bin/x}]}, action: Block}
+                    """)
+        }
+        let files = TreePolicyFiles(directory: directory)
+        try files.save([document("a"), document("b")], of: 7)
+        try files.save([document("c")], of: 77)
+        #expect(files.load().mapValues { $0.map(\.name) } == [7: ["a", "b"], 77: ["c"]])
+        files.remove(7)
+        #expect(files.load().mapValues { $0.map(\.name) } == [77: ["c"]])
+        files.clear()
+        #expect(files.load().isEmpty)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory).isEmpty)
     }
 
     // MARK: - Filters

@@ -12,7 +12,8 @@ import Testing
         .delete(kind: "KubeArmorPolicy", namespace: "default", name: "n\nm"),
         .policies, .status,
         .logs(filters: [:]), .logs(filters: ["Result": "denied", "": "\0"]),
-        .unlock,
+        .unlock, .filters(documents: []),
+        .supervise(process: .max, listener: 3, documents: [PolicyDocument(name: "a", text: "b: c\n")]),
     ]
 
     private static let responses: [ControlResponse] = [
@@ -31,6 +32,8 @@ import Testing
                         policy: "p", category: "file", subject: "/etc/\n", action: "Block", position: "f:1:2",
                         enforcedBy: ["fanotify"], gaps: ["rename"])
                 ], gaps: ["g"])),
+        .filters(
+            TreeFilters(guardProgram: [0, 255], treeProgram: [], droppedCapabilities: .max, gaps: ["a\nb"])),
         .alert(json: #"{"A":"\n/\"}"#), .lost(count: .max),
     ]
 

@@ -18,7 +18,7 @@ struct MarkPlannerTests {
         policy.process = process.map { ProcessRule(subject: $0, attributes: attributes, position: position) }
         let compiled = try SnapshotCompiler().compile(policies: [policy], postures: postures, generation: 1)
         return try compiled.bytes.withUnsafeBytes { bytes in
-            MarkPlanner.plan(try Snapshot(validating: bytes), view: view)
+            MarkPlanner.plan([try Snapshot(validating: bytes)], view: view)
         }
     }
 

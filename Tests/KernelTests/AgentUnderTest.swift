@@ -12,7 +12,7 @@ final class AgentUnderTest {
 
     private let process = Process()
     private let errors: String
-    private let place: any Place
+    let place: any Place
     /// Run, state and policy directories, as the test sees them.
     let directory: String
     let alertsPath: String

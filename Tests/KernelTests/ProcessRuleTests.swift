@@ -31,6 +31,26 @@ extension KernelSuite {
             #expect(agent.alerts(atLeast: 1).count == 1)
         }
 
+        @Test func anAuditedProgramThatAShellStartsIsReportedOnce() throws {
+            let scratch = try Scratch()
+            let script = scratch.path("bin/script")
+            try scratch.write("bin/script", "#!/bin/bash\necho ran\n")
+            chmod(script, 0o755)
+            let agent = try AgentUnderTest(
+                scratch,
+                policies: [
+                    "p.yaml": AgentUnderTest.policy(
+                        process: "matchPaths: [{path: \"@/bin/denied\"}, {path: \"@/bin/script\"}]", action: "Audit")
+                ])
+            #expect(Shell.run("bash", "-c", "\(scratch.path("bin/denied")) /dev/null; true").status == 0)
+            #expect(agent.alerts(atLeast: 1).map { $0["Resource"] } == ["\(scratch.path("bin/denied")) /dev/null"])
+            // Run by the kernel, and then read by its interpreter; and read by one that is told to.
+            #expect(Shell.run("bash", "-c", "\(script); true").output == "ran\n")
+            #expect(agent.alerts(atLeast: 2).count == 2)
+            #expect(Shell.run("bash", script).output == "ran\n")
+            #expect(agent.alerts(atLeast: 3).count == 3)
+        }
+
         @Test func fromSourceIsAboutTheParentsExecutable() throws {
             let scratch = try Scratch()
             try FileManager.default.copyItem(

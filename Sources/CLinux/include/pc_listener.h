@@ -46,6 +46,8 @@ struct pc_supervised {
     uint32_t tree_instructions;
     /// Sets no_new_privs: needed without CAP_SYS_ADMIN.
     int32_t no_new_privileges;
+    /// Makes a UTS namespace of the child's own. Needs CAP_SYS_ADMIN.
+    int32_t own_host_name;
     /// Bit n = capability n: dropped from every set of the child.
     uint64_t dropped_capabilities;
 };

@@ -1,0 +1,30 @@
+import Glibc
+
+/// A small file of the front's, written whole or not at all.
+enum SavedFile {
+    /// Writes a text, and comes back when it is on the disk.
+    static func write(_ text: String, to path: String) throws(WriteError) {
+        let temporary = path + ".new"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw WriteError(path: temporary, errno: errno) }
+        defer { close(descriptor) }
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            guard written > 0 else {
+                let error = WriteError(path: temporary, errno: errno)
+                unlink(temporary)
+                throw error
+            }
+            bytes = bytes.dropFirst(written)
+        }
+        guard fsync(descriptor) == 0, rename(temporary, path) == 0 else { throw WriteError(path: path, errno: errno) }
+    }
+
+    /// A file that could not be written.
+    struct WriteError: Error, CustomStringConvertible {
+        let path: String
+        let errno: Int32
+        var description: String { "\(path): \(String(cString: strerror(errno)))" }
+    }
+}

@@ -1,0 +1,42 @@
+import ControlProtocol
+import LinuxKernel
+import PolicyEngine
+import SyscallEnforcement
+
+/// What a supervised tree is started under: the calls that rules want to hear of, and the capabilities that they take away.
+struct TreeNeeds {
+    var calls = FilterNeeds()
+    var dropped: CapabilitySet = []
+
+    /// Nothing.
+    init() {}
+
+    /// What a snapshot's rules need.
+    init(_ compiled: CompiledSnapshot) throws {
+        self = try compiled.bytes.withUnsafeBytes { bytes in
+            let snapshot = try Snapshot(validating: bytes)
+            var needs = TreeNeeds()
+            needs.calls = FilterNeeds(snapshot)
+            needs.dropped = CapabilitySet(blockedBy: snapshot)
+            return needs
+        }
+    }
+
+    /// What both need.
+    mutating func add(_ other: TreeNeeds) {
+        calls.add(other.calls)
+        dropped = dropped.union(other.dropped)
+    }
+
+    /// The programs; empty ones when no rule needs them.
+    func filters(gaps: [String]) throws -> TreeFilters {
+        let plan = FilterPlan(calls)
+        guard !plan.isEmpty || dropped != [] else {
+            return TreeFilters(guardProgram: [], treeProgram: [], droppedCapabilities: 0, gaps: gaps)
+        }
+        let (guardProgram, treeProgram) = try plan.programs()
+        return TreeFilters(
+            guardProgram: guardProgram.instructions, treeProgram: treeProgram.instructions,
+            droppedCapabilities: dropped.rawValue, gaps: gaps)
+    }
+}
