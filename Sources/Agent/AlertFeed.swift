@@ -94,7 +94,8 @@ final class AlertFeed {
         case .process: .process
         case .file: .file
         case .protocol, .dns: .network
-        case .capability, .syscall: .syscall
+        case .capability: .capability
+        case .syscall: .syscall
         }
     }
 
@@ -119,6 +120,7 @@ final class AlertFeed {
         event.openFlags = header.flags.contains(.openFlagsUnknown) ? nil : header.openFlags
         if header.kind == .staleDescriptor { event.descriptor = Int32(bitPattern: header.noticeCode) }
         event.resource = record.resource
+        event.callText = record.message
         event.aliasPath = record.requestedPath
         event.executable = record.executable
         event.parentExecutable = record.parentExecutable

@@ -1,5 +1,7 @@
+import LinuxKernel
 import PolicyEngine
 import PolicyModel
+import SyscallEnforcement
 
 /// What holds a rule on this host, and what it cannot be held against here. Derived from the rule alone; what depends on
 /// the filesystem comes from the worker's plan notes.
@@ -36,18 +38,38 @@ enum RuleCoverageTable {
                     "memfd execution raises no fanotify event: only a supervised tree under an allow-list refuses it"
                 ])
         case .networkProtocol:
-            return Row(enforcedBy: ["seccomp"], gaps: inTree ? [] : ["only in supervised trees ('portcullis run')"])
+            return Row(enforcedBy: ["seccomp"], gaps: inTree ? [] : [treesOnly])
         case .dns: return Row(enforcedBy: [], gaps: ["no mechanism of this version sees it"])
         case .capability:
-            guard rule.attributes.action == .block, rule.sources.isEmpty else {
-                return Row(enforcedBy: [], gaps: ["only a Block without fromSource is enforced, in supervised trees"])
-            }
-            return Row(
-                enforcedBy: ["capability sets"],
-                gaps: inTree
-                    ? ["no alert tells of its use"]
-                    : ["only in supervised trees ('portcullis run'), when they are started; no alert tells of its use"])
-        case .syscall: return Row(enforcedBy: [], gaps: ["no mechanism of this version sees it"])
+            return capability(rule, inTree: inTree)
+        case .syscall:
+            let calls = rule.subject.prefix { $0 != " " }.split(separator: ",")
+            return calls.allSatisfy { FilterNeeds.canReport(String($0)) }
+                ? Row(enforcedBy: ["seccomp"], gaps: inTree ? [] : [treesOnly])
+                : Row(
+                    enforcedBy: [],
+                    gaps: ["this call is never held: a process could not end, or its signals not return"])
         }
+    }
+
+    private static let treesOnly = "only in supervised trees ('portcullis run')"
+
+    private static func capability(_ rule: RuleDescription, inTree: Bool) -> Row {
+        let place = inTree ? [] : [treesOnly]
+        let number = CapabilitySet.names.firstIndex(of: rule.subject).map { UInt8($0) }
+        let isTold = number.map { FilterNeeds.tells(of: $0) } ?? false
+        let isDropped = rule.attributes.action == .block && rule.sources.isEmpty
+        guard isDropped || isTold else {
+            return Row(
+                enforcedBy: [], gaps: ["no system call tells of its use: only a Block without fromSource is enforced"])
+        }
+        return Row(
+            enforcedBy: (isDropped ? ["capability sets"] : []) + (isTold ? ["seccomp"] : []),
+            gaps: place
+                + [
+                    isTold
+                        ? "uses that no register tells of are not reported" + (isDropped ? "" : " and not denied")
+                        : "no alert tells of its use"
+                ])
     }
 }

@@ -69,12 +69,14 @@ public final class PermissionReporter: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - resource: the object's path, or what `EventField.resource` says for the category.
+    ///   - detail: what the alert says of the call, for one that a rule names.
     ///   - mayReadMemory: the caller's arguments are shown. Not of a call that is let go on by a notification: of such a one nobody
     ///     looks at the memory.
     package func capture(
         _ decision: PermissionDecision, facts: inout PermissionFacts, mechanism: EventHeader.Mechanism,
         call: ReportedCall?, resource: UnsafeRawBufferPointer, alias: UnsafeRawBufferPointer,
-        mayReadMemory: Bool = true, state: UnsafePointer<EnforcementState>
+        detail: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0), mayReadMemory: Bool = true,
+        state: UnsafePointer<EnforcementState>
     ) {
         isBlock = !decision.allow
         _ = facts.readStatus()
@@ -108,6 +110,7 @@ public final class PermissionReporter: @unchecked Sendable {
         var fields = EventFields()
         fields[.resource] = resource
         fields[.requestedPath] = alias
+        fields[.message] = detail
         if let path = facts.executable(state.pointee) { fields[.executable] = path }
         if let path = facts.parentExecutable(state.pointee) { fields[.parentExecutable] = path }
         let length = ProcFS.workingDirectory(of: thread, into: buffer)

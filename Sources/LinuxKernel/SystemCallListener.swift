@@ -79,8 +79,10 @@ public enum SystemCallListener {
 public enum RegisterProof: Sendable {
     /// Domain, type and protocol of socket(2) and socketpair(2).
     case socketRegisters
-    /// The call's number alone: it is audited, not decided.
+    /// The call's number, and who makes it: it is reported, not decided.
     case callNumber
+    /// The registers that tell which capability the call needs, and who makes it.
+    case capabilityRegisters
     /// The failure table says allow; nothing was read.
     case failureTable
 }

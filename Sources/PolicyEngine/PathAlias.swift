@@ -15,7 +15,7 @@ public struct PathAlias: Sendable, Hashable {
     }
 
     /// The absolute names in policies that may have another one: paths, directories (with trailing slash) and the literal
-    /// beginnings of patterns of file and process rules, and all sources; each once, sorted.
+    /// beginnings of patterns of file and process rules, paths of system call rules, and all sources; each once, sorted.
     public static func names(in policies: [Policy]) -> [String] {
         var names: Set<String> = []
         func add(_ subject: PathSubject, _ sources: [String]) {
@@ -35,6 +35,10 @@ public struct PathAlias: Sendable, Hashable {
             for rule in policy.protocols { names.formUnion(rule.sources) }
             for rule in policy.dns { names.formUnion(rule.sources) }
             for rule in policy.capabilities { names.formUnion(rule.sources) }
+            for rule in policy.syscalls {
+                names.formUnion(rule.sources.map(\.path))
+                if let path = rule.path { names.insert(path) }
+            }
         }
         return names.filter { $0.hasPrefix("/") && $0 != "/" }.sorted()
     }

@@ -216,7 +216,8 @@ struct RuleCollector {
         attributes.action = .audit
         let written = rule.sources.map(\.path)
         let common = Common(policy, .syscall, written, attributes, rule.position)
-        var record = try describe(common, rule.path ?? "")
+        let calls = rule.syscalls.joined(separator: ",")
+        var record = try describe(common, rule.path.map { "\(calls) \($0)" } ?? calls)
         guard rule.sources.count <= limits.listLength else { throw tooLong("fromSource", rule.position) }
         var entries: [SnapshotDraft.ListEntry] = []
         for source in rule.sources {

@@ -1,6 +1,11 @@
 import Glibc
 
 extension Snapshot {
+    /// Whether any rule is about a system call.
+    public func names(systemCall name: UnsafeRawBufferPointer) -> Bool {
+        hasRules(in: .syscall) && find(name, KeySpace.systemCall) >= 0
+    }
+
     /// Whether a system call is to be reported; never blocks. `path` is `nil` for a call without one.
     public func syscallVerdict(
         name: UnsafeRawBufferPointer, path: UnsafeRawBufferPointer?, source: UnsafeRawBufferPointer?

@@ -14,6 +14,8 @@ struct CallJudge {
     /// The strictest decision so far.
     private(set) var effect = Effect.allow
     private var isCaptured = false
+    private var hasPath = false
+    private let text = UnsafeMutableRawBufferPointer.allocate(byteCount: 128, alignment: 8)
 
     init(reporter: PermissionReporter, board: StatusBoard) {
         self.reporter = reporter
@@ -29,9 +31,11 @@ struct CallJudge {
         self.thread = thread
         decider.facts.knownWorkload = workload
         self.call = call
-        (effect, isCaptured) = (.allow, false)
+        (effect, isCaptured, hasPath) = (.allow, false, false)
         decider.facts.begin(thread: thread, isExec: false)
     }
+
+    // MARK: - Objects and names
 
     /// Whether an object may be written, or only read.
     mutating func permits(
@@ -53,13 +57,19 @@ struct CallJudge {
     /// Whether the object that was just looked at may be written, or only read.
     mutating func permitsSeen(
         _ object: Int32, _ access: PermissionFacts.Access, _ state: UnsafePointer<EnforcementState>
-    ) -> Bool { note(decider.decideSeen(object, isExec: false, access: access, state), state) }
+    ) -> Bool {
+        let decision = decider.decideSeen(object, isExec: false, access: access, state)
+        hasPath = true
+        return note(decision, state)
+    }
 
     /// Whether a name in a directory may come to mean something else.
     mutating func permits(
         name: UnsafeRawBufferPointer, in directory: Int32, _ state: UnsafePointer<EnforcementState>
     ) -> Bool {
-        note(decider.decide(name: name, in: directory, thread: thread, state: state), state)
+        let decision = decider.decide(name: name, in: directory, thread: thread, state: state)
+        hasPath = true
+        return note(decision, state)
     }
 
     /// Whether a directory, which `permits(object:)` was just asked about, may get another name.
@@ -67,10 +77,60 @@ struct CallJudge {
         decider.decideMove(state).map { note($0, state) } ?? true
     }
 
+    /// The path that was asked about last, in the host's view; `nil` before.
+    var lastPath: UnsafeRawBufferPointer? { hasPath && decider.path.count > 0 ? decider.path : nil }
+
+    // MARK: - Registers
+
     /// Decides on registers: socket(2).
     mutating func permits(_ socket: SocketCall, _ state: UnsafePointer<EnforcementState>) -> Bool {
         let decision = socket.decide(&decider.facts, state)
         return socket.withResource { note(decision, state, resource: $0, isPerformed: false) }
+    }
+
+    /// Whether the caller's program may use a capability.
+    mutating func permits(capability number: UInt8, _ state: UnsafePointer<EnforcementState>) -> Bool {
+        var decision = decide(capability: number, state.pointee.snapshot, state)
+        if decision.allow, decision.failure == nil,
+            let own = state.pointee.workloads.snapshot(of: decider.facts.workload(state))
+        {
+            let other = decide(capability: number, own, state)
+            if other.effect.rawValue > decision.effect.rawValue || other.failure != nil { decision = other }
+        }
+        return note(decision, state, resource: CapabilityText.name(of: number), isPerformed: false)
+    }
+
+    private mutating func decide(
+        capability number: UInt8, _ snapshot: Snapshot, _ state: UnsafePointer<EnforcementState>
+    ) -> PermissionDecision {
+        var verdict = snapshot.capabilityVerdict(number, source: nil)
+        if verdict.missing.contains(.source) {
+            guard let source = decider.facts.executable(state.pointee) else {
+                return .failed(.factUnavailable, .capability, state.pointee.failures)
+            }
+            verdict = snapshot.capabilityVerdict(number, source: source)
+        }
+        return PermissionDecision(
+            allow: verdict.effect != .block, effect: verdict.effect, category: .capability, rule: verdict.rule)
+    }
+
+    /// Whether every id that a call of the setuid(2) family would set is one the caller has.
+    mutating func ownsIDs(
+        of notification: SystemCallNotification, _ name: UnsafeRawBufferPointer, isGroup: Bool
+    ) -> Bool {
+        guard decider.facts.readStatus() else { return false }
+        let own = isGroup ? decider.facts.status.gid : decider.facts.status.uid
+        // set*id, setre*id, setres*id.
+        let count =
+            ByteText.suffix(of: name, after: "setres") != nil
+            ? 3 : ByteText.suffix(of: name, after: "setre") != nil ? 2 : 1
+        for index in 0..<count {
+            let id = UInt32(truncatingIfNeeded: notification.argument(index))
+            // -1 leaves an id as it is, where there are several.
+            if id == .max, count > 1 { continue }
+            if id != own.real, id != own.effective, id != own.saved { return false }
+        }
+        return true
     }
 
     /// Takes what a row of the failure table says for the decision; whether it allows the call.
@@ -79,6 +139,46 @@ struct CallJudge {
             .failed(row, category, state.pointee.failures), state,
             resource: UnsafeRawBufferPointer(start: nil, count: 0),
             isPerformed: false)
+    }
+
+    // MARK: - Reports
+
+    /// Reports the call itself, if a rule of the `syscalls` section is about it: besides what was decided about its parts. Of a call that
+    /// fails for a rule the report says so.
+    mutating func reportCall(
+        _ name: UnsafeRawBufferPointer, path: UnsafeRawBufferPointer?, _ notification: SystemCallNotification,
+        isRefused: Bool, _ state: UnsafePointer<EnforcementState>
+    ) {
+        let rule =
+            auditRule(name, path, state.pointee.snapshot, state)
+            ?? state.pointee.workloads.snapshot(of: decider.facts.workload(state)).flatMap {
+                auditRule(name, path, $0, state)
+            }
+        guard let rule else { return }
+        if isCaptured { reporter.publish(board) }
+        let decision = PermissionDecision(
+            allow: !isRefused, effect: isRefused ? .block : .audit, category: .syscall, rule: rule)
+        let detail = CallText.write(name, notification, into: text)
+        reporter.capture(
+            decision, facts: &decider.facts, mechanism: .seccomp, call: call,
+            resource: path ?? UnsafeRawBufferPointer(start: nil, count: 0),
+            alias: UnsafeRawBufferPointer(start: nil, count: 0), detail: detail, mayReadMemory: isRefused,
+            state: state)
+        if effect == .allow { effect = .audit }
+        isCaptured = true
+    }
+
+    private mutating func auditRule(
+        _ name: UnsafeRawBufferPointer, _ path: UnsafeRawBufferPointer?, _ snapshot: Snapshot,
+        _ state: UnsafePointer<EnforcementState>
+    ) -> RuleID? {
+        guard snapshot.hasRules(in: .syscall) else { return nil }
+        var verdict = snapshot.syscallVerdict(name: name, path: path, source: nil)
+        if verdict.missing.contains(.source) {
+            guard let source = decider.facts.executable(state.pointee) else { return nil }
+            verdict = snapshot.syscallVerdict(name: name, path: path, source: source)
+        }
+        return verdict.missing.isEmpty && verdict.effect == .audit ? verdict.rule : nil
     }
 
     /// Publishes what was captured, after the call was answered.

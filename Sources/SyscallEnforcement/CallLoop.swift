@@ -15,6 +15,7 @@ package struct CallLoop {
         let board: StatusBoard
         let duty: CallDuty
         let waiting = WaitingCalls()
+        let table = CallTable()
 
         /// - Throws: without descriptors.
         package init(trees: TreeTable, board: StatusBoard) throws(KernelError) {
@@ -30,7 +31,7 @@ package struct CallLoop {
     private let board: StatusBoard
     private let duty: CallDuty
     private let waiting: WaitingCalls
-    private let table = CallTable()
+    private let table: CallTable
     private var judge: CallJudge
     private var broker: PathCallBroker
     private var notification = SystemCallNotification()
@@ -51,6 +52,7 @@ package struct CallLoop {
         self.thread = thread
         (trees, board, duty, waiting) = (shared.trees, shared.board, shared.duty, shared.waiting)
         self.cell = cell
+        table = shared.table
         judge = CallJudge(reporter: reporter, board: board)
         broker = try PathCallBroker()
     }
@@ -102,36 +104,84 @@ package struct CallLoop {
             _ = SystemCallListener.finish(tree.listener, notification.id, result: -Int(EACCES))
             return true
         }
-        let kind = table.kind(notification.architecture, notification.number)
-        if let call = PathCall(kind, notification) { return perform(call, kind, tree, state) }
-        judge.begin(thread: notification.thread, workload: tree.workload, .init(number: table.nativeNumber(kind)))
-        let isAllowed: Bool
-        let proof: RegisterProof
-        if kind == .socket || kind == .socketpair {
-            (isAllowed, proof) = (judge.permits(SocketCall(notification), state), .socketRegisters)
-        } else {
-            (isAllowed, proof) = (judge.fail(.unknownCall, .syscall, state), .failureTable)
+        let kind = table.kind(notification)
+        if let call = PathCall(kind, notification), !(call.operation == .open && call.flags & Self.pathOnly != 0) {
+            return perform(call, tree, state)
         }
+        judge.begin(
+            thread: notification.thread, workload: tree.workload, .init(number: table.nativeNumber(notification)))
+        let (error, proof) = judgeRegisters(kind, state)
+        judge.reportCall(table.name(notification), path: nil, notification, isRefused: error != 0, state)
         // What was found out is about the thread that waits only if it still does: its number may be another's by now.
         guard SystemCallListener.isWaiting(tree.listener, notification.id) else { return true }
         _ =
-            isAllowed
+            error == 0
             ? SystemCallListener.proceed(tree.listener, notification.id, because: proof)
-            : SystemCallListener.finish(tree.listener, notification.id, result: -Int(EACCES))
+            : SystemCallListener.finish(tree.listener, notification.id, result: -Int(error))
         judge.publish()
         return true
     }
 
+    /// Such an open gives nothing to read or write.
+    private static let pathOnly = UInt32(bitPattern: OpenFlags.path)
+
+    /// Decides a call on its registers and on who makes it: 0 or an errno, and what that rested on.
+    private mutating func judgeRegisters(
+        _ kind: CallKind, _ state: UnsafePointer<EnforcementState>
+    ) -> (error: Int32, RegisterProof) {
+        if table.name(notification).isEmpty {
+            return (judge.fail(.unknownCall, .syscall, state) ? 0 : EACCES, .failureTable)
+        }
+        if let error = table.forbidden.first(notification) { return (error, .callNumber) }
+        if kind == .socket || kind == .socketpair, !judge.permits(SocketCall(notification), state) {
+            return (EACCES, .socketRegisters)
+        }
+        if let capability = neededCapability(), !judge.permits(capability: capability, state) {
+            return (EPERM, .capabilityRegisters)
+        }
+        return (0, kind == .socket || kind == .socketpair ? .socketRegisters : .callNumber)
+    }
+
+    /// The capability that a call's registers say it needs.
+    private mutating func neededCapability() -> UInt8? {
+        if let number = table.capabilities.first(notification) { return UInt8(truncatingIfNeeded: number) }
+        guard let number = table.ownIDs.first(notification) else { return nil }
+        return judge.ownsIDs(of: notification, table.name(notification), isGroup: number == 6)
+            ? nil : UInt8(truncatingIfNeeded: number)
+    }
+
     private mutating func perform(
-        _ call: PathCall, _ kind: CallKind, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
+        _ call: PathCall, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
     ) -> Bool {
         judge.begin(
             thread: notification.thread, workload: tree.workload,
-            .init(number: table.nativeNumber(kind), openFlags: call.operation == .open ? call.flags : nil))
-        switch broker.run(call, notification, in: tree, &judge, state) {
+            .init(
+                number: table.nativeNumber(notification), openFlags: call.operation == .open ? call.flags : nil))
+        if let capability = table.capabilities.first(notification),
+            !judge.permits(capability: UInt8(truncatingIfNeeded: capability), state)
+        {
+            return end(.result(-Int(EPERM)), tree, state)
+        }
+        return end(broker.run(call, notification, in: tree, &judge, state), tree, state)
+    }
+
+    /// Answers a call that was performed or refused, and reports.
+    private mutating func end(
+        _ answer: PathCallBroker.Answer, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
+    ) -> Bool {
+        switch answer {
         case .waits: return false
-        case .result(let result): _ = SystemCallListener.finish(tree.listener, notification.id, result: result)
+        case .result(let result):
+            // What is not there was not touched (telemetry of KubeArmor leaves it out as well).
+            if result != -Int(ENOENT) {
+                judge.reportCall(
+                    table.name(notification), path: judge.lastPath, notification, isRefused: judge.effect == .block,
+                    state)
+            }
+            _ = SystemCallListener.finish(tree.listener, notification.id, result: result)
         case .descriptor(let descriptor, let closeOnExec):
+            judge.reportCall(
+                table.name(notification), path: judge.lastPath, notification, isRefused: judge.effect == .block, state)
             let result = SystemCallListener.finish(
                 tree.listener, notification.id, descriptor: descriptor, closeOnExec: closeOnExec)
             // EMFILE is the caller's own limit.

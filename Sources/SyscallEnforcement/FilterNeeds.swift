@@ -26,6 +26,10 @@ public struct FilterNeeds: Sendable, Equatable {
     public var listsPrograms = false
     /// Sockets that rules are about.
     public var sockets = Sockets.none
+    /// Capabilities that rules are about, of those that a call's registers tell of.
+    public var capabilities: Set<UInt8> = []
+    /// Names of the calls that are to be reported.
+    public var calls: Set<String> = []
     /// The tree has policies of its own, and is told from others by a namespace that it must not leave.
     public var isWorkload = false
 
@@ -41,13 +45,30 @@ public struct FilterNeeds: Sendable, Equatable {
         } else {
             sockets = .all
         }
+        capabilities = CapabilityCalls.numbers.filter {
+            let verdict = snapshot.capabilityVerdict($0, source: nil)
+            return !verdict.missing.isEmpty || verdict.effect != .allow
+        }
+        if snapshot.hasRules(in: .syscall) {
+            calls = CallNames.all.filter { name in
+                Array(name.utf8).withUnsafeBytes { snapshot.names(systemCall: $0) }
+            }
+        }
     }
+
+    /// Whether calls tell of the use of a capability.
+    public static func tells(of capability: UInt8) -> Bool { CapabilityCalls.numbers.contains(capability) }
+
+    /// Whether a call of this name can be reported.
+    public static func canReport(_ call: String) -> Bool { CallNames.all.contains(call) }
 
     /// What other rules want as well.
     public mutating func add(_ other: FilterNeeds) {
         files = files || other.files
         listsPrograms = listsPrograms || other.listsPrograms
         sockets = sockets.joined(other.sockets)
+        capabilities.formUnion(other.capabilities)
+        calls.formUnion(other.calls)
         isWorkload = isWorkload || other.isWorkload
     }
 

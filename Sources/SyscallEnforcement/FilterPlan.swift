@@ -19,7 +19,22 @@ public struct FilterPlan: Sendable, Equatable {
         if needs.files { addFileCalls() }
         if needs.listsPrograms { addNamelessPrograms() }
         addSockets(needs.sockets)
+        for (capability, rule) in CapabilityCalls.rules where needs.capabilities.contains(capability) { add(rule) }
+        for (capability, names) in CapabilityCalls.ownIDs where needs.capabilities.contains(capability) {
+            for name in names { add(FilterProgram.Rule(name, .notify, mayBeUnknown: true)) }
+        }
+        for name in needs.calls.sorted() { report(name) }
     }
+
+    /// What fails in every tree, on which registers.
+    static let forbidden: [(rule: FilterProgram.Rule, value: Int32)] = {
+        var needs = FilterNeeds()
+        needs.isWorkload = true
+        return FilterPlan(needs).rules.compactMap { rule in
+            guard case .errno(let code) = rule.action else { return nil }
+            return (rule, code)
+        }
+    }()
 
     /// No program is needed.
     public var isEmpty: Bool { rules.isEmpty }
@@ -30,6 +45,27 @@ public struct FilterPlan: Sendable, Equatable {
     }
 
     // MARK: - Parts
+
+    /// Adds a rule, unless the call is notified whatever its registers are.
+    private mutating func add(_ rule: FilterProgram.Rule) {
+        if rules.contains(where: { $0.name == rule.name && $0.action == .notify && $0.comparisons.isEmpty }) { return }
+        if rule.comparisons.isEmpty { rules.removeAll { $0.name == rule.name && $0.action == .notify } }
+        if !rules.contains(rule) { rules.append(rule) }
+    }
+
+    /// Has every use of a call notified: also of one that fails, so that it is told.
+    private mutating func report(_ name: String) {
+        // Libraries fall back on calls that are seen only if there is no such call at all. And what fails in some trees only would not
+        // fail any more.
+        let everywhere = Set(Self.forbidden.map(\.rule))
+        if rules.contains(where: {
+            $0.name == name && ($0.action == Self.notImplemented || $0.isRefusal && !everywhere.contains($0))
+        }) {
+            return
+        }
+        rules.removeAll { $0.name == name }
+        rules.append(FilterProgram.Rule(name, .notify, mayBeUnknown: true))
+    }
 
     private mutating func add(_ action: FilterProgram.Action, _ names: String...) {
         for name in names { rules.append(FilterProgram.Rule(name, action)) }
@@ -164,5 +200,13 @@ public struct FilterPlan: Sendable, Equatable {
         let family = FilterProgram.Comparison(argument: 0, mask: 0xFFFF_FFFF, value: domain)
         // Of socketpair(2) only AF_UNIX and AF_TIPC exist.
         rules.append(FilterProgram.Rule("socket", .notify, [family] + comparisons))
+    }
+}
+
+extension FilterProgram.Rule {
+    /// The call fails.
+    fileprivate var isRefusal: Bool {
+        if case .errno = action { return true }
+        return false
     }
 }

@@ -76,12 +76,13 @@ enum ControllingTerminal {
 /// Numbers as text, without allocation.
 enum DecimalText {
     /// Writes a number that is not negative; the position behind it.
-    static func write(_ number: Int32, to text: UnsafeMutablePointer<CChar>, at start: Int) -> Int {
-        var divisor: Int32 = 1
+    static func write(_ number: some FixedWidthInteger, to text: UnsafeMutablePointer<CChar>, at start: Int) -> Int {
+        let number = UInt64(truncatingIfNeeded: number)
+        var divisor: UInt64 = 1
         while number / divisor >= 10 { divisor *= 10 }
         var at = start
         while divisor > 0 {
-            text[at] = CChar(0x30 + number / divisor % 10)
+            text[at] = CChar(truncatingIfNeeded: 0x30 + number / divisor % 10)
             divisor /= 10
             at += 1
         }

@@ -34,7 +34,13 @@ public struct AlertBuilder: Sendable {
             let isEnforcing = event.effect == .block || rule.origin != .rule
             if event.category == .network {
                 fillSocket(&alert, event, isEnforcing: isEnforcing)
-            } else if isEnforcing, event.category != .syscall {
+            } else if event.category == .capability {
+                (alert.data, alert.eventData) = Self.withEventData(
+                    "lsm=CAPABLE " + String(decoding: alert.resource, as: UTF8.self))
+            } else if event.category == .syscall {
+                (alert.data, alert.eventData) = Self.withEventData(
+                    event.callText.isEmpty ? "" : "syscall=" + String(decoding: event.callText, as: UTF8.self))
+            } else if isEnforcing {
                 (alert.data, alert.eventData) =
                     event.category == .process
                     ? Self.bprmCheck : Self.withEventData("lsm=" + SystemCallText.hook(of: event.syscallNumber))
@@ -130,6 +136,7 @@ public struct AlertBuilder: Sendable {
             alert.operation =
                 switch event.category {
                 case .network: "Network"
+                case .capability: "Capabilities"
                 case .syscall: "Syscall"
                 case .file, .process: "File"
                 }

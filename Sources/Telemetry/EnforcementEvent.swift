@@ -15,7 +15,7 @@ public struct EnforcementEvent: Sendable, Hashable {
 
     /// Which rules decided.
     public enum Category: UInt8, Sendable, Hashable, CaseIterable {
-        case process, file, network, syscall
+        case process, file, network, capability, syscall
     }
 
     /// What happened to the operation.
@@ -98,6 +98,8 @@ public struct EnforcementEvent: Sendable, Hashable {
     /// argv, each entry followed by a NUL except perhaps the last, as `/proc/PID/cmdline` has it. File: of the acting
     /// process. Process: of the new image. Empty when not known.
     public var arguments: [UInt8] = []
+    /// `category == .syscall`: `SYS_` and the call's name, with what else is known of it.
+    public var callText: [UInt8] = []
     /// Generation of the policy snapshot that decided; 0 when none did.
     public var snapshotGeneration: UInt64 = 0
     /// Records that were lost between the previous record and this one, before they reached telemetry.

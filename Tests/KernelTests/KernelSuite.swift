@@ -8,7 +8,7 @@ extension AgentUnderTest {
     /// A host policy with these file and process rules; `@` is the scratch root.
     static func policy(
         _ name: String = "p", file: String = "", process: String = "", network: String = "", capabilities: String = "",
-        action: String = "Block"
+        syscalls: String = "", action: String = "Block"
     ) -> String {
         var text = """
             apiVersion: security.kubearmor.com/v1
@@ -25,6 +25,7 @@ extension AgentUnderTest {
         if !process.isEmpty { text += "  process: {\(process)}\n" }
         if !network.isEmpty { text += "  network: {\(network)}\n" }
         if !capabilities.isEmpty { text += "  capabilities: {\(capabilities)}\n" }
+        if !syscalls.isEmpty { text += "  syscalls: {\(syscalls)}\n" }
         return text + "  action: \(action)\n"
     }
 

@@ -148,6 +148,42 @@ extension KernelSuite {
                 alert: ("ksp-audit-file-pattern", "File", "/tmp/plain", "/usr/bin/cat", "Audit")),
         ]
 
+        private static let syscalls = "tests__k8s_env__syscalls__manifests__"
+        private static let unlink = ["unlink", "/home/user1/sub/data"]
+
+        private static func reports(_ file: String, _ policy: String, _ words: [String]) -> Scenario {
+            Scenario(
+                file: file, words: words, output: "",
+                alert: (policy, "Syscall", words[1], "/usr/bin/unlink", "Audit"))
+        }
+
+        private static let calls: [Scenario] = [
+            reports(syscalls + "matchpaths__unlink-file-path", "audit-unlink-file-path", ["unlink", "/dummy"]),
+            reports(
+                syscalls + "matchpaths__unlink-dir-recursive-fromsource-path",
+                "audit-unlink-dir-recursive-fromsource-path", unlink),
+            reports(
+                syscalls + "matchpaths__unlink-dir-recursive-fromsource-dir",
+                "audit-unlink-dir-recursive-fromsource-dir", unlink),
+            reports(
+                syscalls + "matchpaths__matchpaths-global-fill-missing-local-information",
+                "audit-unlink-global-fill-missing-local-information", unlink),
+            reports(
+                syscalls + "matchpaths__matchpaths-local-trumps-global-information",
+                "audit-unlink-local-trumps-global-information", unlink),
+            reports(syscalls + "matchsyscalls__unlink-fromsource", "audit-unlink-fromsource", unlink),
+            reports("tests__nonk8s_env__host_policy__res__hsp-audit-syscall", "hsp-audit-syscall", unlink),
+            passes(syscalls + "matchpaths__unlink-file-path", ["unlink", "/tmp/plain"], ""),
+        ]
+
+        private static let capabilities: [Scenario] = [
+            Scenario(
+                file: multi + "ubuntu-1-block-net-raw-cap", words: [victim, "socket", "2", "3", "1"],
+                output: "errno 1 EPERM\n", status: nil,
+                alert: ("ksp-ubuntu-1-block-net-raw-cap", "Capabilities", "CAP_NET_RAW", victim, "Block")),
+            passes(multi + "ubuntu-1-block-net-raw-cap", [victim, "socket", "2", "2", "0"], "ok\n"),
+        ]
+
         private static let sockets: [Scenario] = [
             Scenario(
                 file: multi + "ubuntu-1-block-net-raw", words: [victim, "socket", "2", "3", "1"],
@@ -175,13 +211,13 @@ extension KernelSuite {
 
         private func root() throws -> PrivateRoot {
             let root = try PrivateRoot(
-                hostName: "node", programs: ["bash", "dash", "ls", "cat", "head", "apt", "setpriv"])
+                hostName: "node", programs: ["bash", "dash", "ls", "cat", "head", "apt", "setpriv", "unlink"])
             for directory in ["/home/user1/sub", "/credentials/keys", "/root"] {
                 try FileManager.default.createDirectory(
                     atPath: root.mount + directory, withIntermediateDirectories: true)
             }
             for (name, text) in [
-                ("/secret.txt", "SECRET\n"), ("/credentials/password", "PASSWORD\n"),
+                ("/secret.txt", "SECRET\n"), ("/dummy", "DUMMY\n"), ("/credentials/password", "PASSWORD\n"),
                 ("/credentials/keys/deep", "KEY\n"),
                 ("/home/user1/secret_data1.txt", "DATA\n"), ("/home/user1/sub/data", "DATA\n"),
                 ("/tmp/plain", "PLAIN\n"),
@@ -196,7 +232,9 @@ extension KernelSuite {
             return root
         }
 
-        @Test(arguments: processes + files + sockets) func aTreeDoesWhatItsPolicyLets(_ scenario: Scenario) throws {
+        @Test(arguments: processes + files + calls + capabilities + sockets) func aTreeDoesWhatItsPolicyLets(
+            _ scenario: Scenario
+        ) throws {
             let root = try root()
             let agent = try AgentUnderTest(root, policies: [:], options: scenario.options)
             let name = "/state/tree.yaml"

@@ -45,6 +45,27 @@ struct FilterPlanTests {
             }, .audit
         ),
         (
+            "capabilities",
+            policy {
+                $0.capabilities = [(7, "setuid"), (13, "net_raw"), (18, "sys_chroot"), (27, "mknod")].map {
+                    CapabilityRule(
+                        capability: $0.0, name: $0.1, attributes: RuleAttributes(action: .block),
+                        position: SourcePosition(file: "p", line: 1, column: 1))
+                }
+            }, .audit
+        ),
+        (
+            "reported-calls",
+            policy {
+                $0.syscalls = [
+                    SyscallRule(
+                        syscalls: ["unlink", "mount", "ptrace", "openat", "clone3", "exit_group"], path: nil,
+                        attributes: RuleAttributes(action: .audit),
+                        position: SourcePosition(file: "p", line: 1, column: 1))
+                ]
+            }, .audit
+        ),
+        (
             "allow-programs",
             policy {
                 $0.process = [
