@@ -8,7 +8,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_FLAGS ?= -j 2
 FUZZ_SECONDS ?= 300
 
-.PHONY: all deps test-deps build release demo test test-unit test-root test-c fmt fmt-check lint bench fuzz fuzz-regress clean install
+.PHONY: all deps test-deps build release demo test test-unit test-root test-c test-systemd fmt fmt-check lint bench fuzz fuzz-regress clean install
 
 all: build
 
@@ -48,6 +48,11 @@ test-root: test-deps
 test-c:
 	scripts/test-c
 
+# A service in a supervised tree under a real systemd. Needs the network; not part of `make test`.
+test-systemd: release
+	@scripts/install-packages debootstrap systemd-container
+	@$(SUDO) integration/systemd-boot "$$($(SWIFT) build -c release --show-bin-path)"
+
 lint: fmt-check
 	scripts/check-layering --self-test
 	scripts/check-layering
@@ -72,6 +77,9 @@ fuzz-regress:
 install: release
 	install -D -m 0755 "$$($(SWIFT) build -c release --show-bin-path)/portcullisd" $(DESTDIR)$(PREFIX)/sbin/portcullisd
 	install -D -m 0755 "$$($(SWIFT) build -c release --show-bin-path)/portcullis" $(DESTDIR)$(PREFIX)/bin/portcullis
+	install -d -m 0755 $(DESTDIR)/etc/portcullis/policies
+	install -d -m 0755 $(DESTDIR)/etc/systemd/system
+	sed 's|/usr/local|$(PREFIX)|' systemd/portcullisd.service >$(DESTDIR)/etc/systemd/system/portcullisd.service
 
 clean:
 	rm -rf .build Benchmarks/*/.build FuzzTesting/.build out

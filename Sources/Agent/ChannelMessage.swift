@@ -8,7 +8,7 @@ struct ChannelMessage: Equatable {
         case resolve = 1
         /// Sealed memory: a snapshot to put in force.
         case snapshot
-        /// A child waits to be supervised; text = `TreeKeeper.Candidate`.
+        /// A process waits to be supervised; text = `TreeKeeper.Candidate`.
         case supervise
         /// Which workloads are alive?
         case askWorkloads

@@ -12,8 +12,6 @@ final class ControlServer {
     final class Client {
         let socket: Int32
         let user: UInt32
-        /// Process id when it connected.
-        let process: Int32
         fileprivate var framer = LineFramer()
         fileprivate var output: [UInt8] = []
         /// Filters of a client that asked for alerts.
@@ -24,7 +22,6 @@ final class ControlServer {
         fileprivate init(socket: Int32, peer: UnixSocket.Peer) {
             self.socket = socket
             user = peer.uid
-            process = peer.pid
         }
     }
 

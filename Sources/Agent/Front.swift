@@ -30,7 +30,7 @@ final class Front {
     /// here, so nothing is put in force until the file is mended.
     private var lacksFiles = false
     private var gapLog = GapLog()
-    /// Clients whose child waits to be supervised, by the number of the question to the worker.
+    /// Clients for whose program somebody waits to be supervised, by the number of the question to the worker.
     private var launches: [UInt64: (client: ControlServer.Client, candidate: TreeKeeper.Candidate)] = [:]
     private var launchCount: UInt64 = 0
     /// A start that failed: the exit code.
@@ -315,7 +315,7 @@ final class Front {
     private func ask(_ process: Int32, _ listener: Int32, workload: UInt64, _ client: ControlServer.Client) {
         launchCount += 1
         let candidate = TreeKeeper.Candidate(
-            pid: process, listener: listener, launcher: client.process, workload: workload)
+            pid: process, listener: listener, user: client.user, workload: workload)
         launches[launchCount] = (client, candidate)
         ask(candidate, launchCount)
     }

@@ -3,7 +3,7 @@ import Glibc
 import LinuxKernel
 import SyscallEnforcement
 
-/// The worker's supervised trees: takes the listener of a child that waits at its gate, has the guardian hold it too, and gives
+/// The worker's supervised trees: takes the listener of a process that waits at its gate, has the guardian hold it too, and gives
 /// it to the call thread.
 struct TreeKeeper {
     private let board: StatusBoard
@@ -18,20 +18,20 @@ struct TreeKeeper {
         table = try TreeTable()
     }
 
-    /// A child that waits, as its launcher names it.
+    /// A process that waits at its gate, as its speaker names it.
     struct Candidate: Equatable {
         var pid: Int32
         /// Number of the listener in the child.
         var listener: Int32
-        /// The launcher, as the control socket knows it.
-        var launcher: Int32
+        /// The user that asks, as the control socket knows it.
+        var user: UInt32
         /// The workload that it is, 0 for none.
         var workload: UInt64
 
-        init(pid: Int32, listener: Int32, launcher: Int32, workload: UInt64) {
+        init(pid: Int32, listener: Int32, user: UInt32, workload: UInt64) {
             self.pid = pid
             self.listener = listener
-            self.launcher = launcher
+            self.user = user
             self.workload = workload
         }
 
@@ -39,15 +39,15 @@ struct TreeKeeper {
         init?(_ text: [UInt8]) {
             let words = String(decoding: text, as: UTF8.self).split(separator: " ")
             guard words.count == 4, let pid = Int32(words[0]), let listener = Int32(words[1]),
-                let launcher = Int32(words[2]), let workload = UInt64(words[3]), pid > 1, listener >= 0
+                let user = UInt32(words[2]), let workload = UInt64(words[3]), pid > 1, listener >= 0
             else { return nil }
-            self.init(pid: pid, listener: listener, launcher: launcher, workload: workload)
+            self.init(pid: pid, listener: listener, user: user, workload: workload)
         }
 
-        var text: [UInt8] { Array("\(pid) \(listener) \(launcher) \(workload)".utf8) }
+        var text: [UInt8] { Array("\(pid) \(listener) \(user) \(workload)".utf8) }
     }
 
-    /// Takes a child's listener over.
+    /// Takes a process's listener over.
     ///
     /// - Parameter hold: has the guardian hold the tree's listener under its number; true when it does.
     /// - Returns: why not, as one line; `nil` when the tree is supervised.
@@ -64,9 +64,9 @@ struct TreeKeeper {
             let process = try ProcessDescriptor.open(candidate.pid)
             // While the descriptor holds the process its number means nobody else.
             var status = ProcessStatus()
-            guard ProcFS.status(of: candidate.pid, into: &status) == 0, status.ppid == candidate.launcher else {
-                return "process \(candidate.pid) is no child of the one that asks"
-            }
+            guard ProcFS.status(of: candidate.pid, into: &status) == 0,
+                status.uid.real == candidate.user || candidate.user == 0
+            else { return "process \(candidate.pid) is not one of the user that asks" }
             listener = try ProcessDescriptor.copyDescriptor(candidate.listener, of: process.raw).release()
             if candidate.workload != 0 {
                 namespace = try PathOpening.open("/proc/\(candidate.pid)/ns/uts", flags: OpenFlags.readOnly).release()

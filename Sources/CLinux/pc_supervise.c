@@ -18,17 +18,9 @@
 #define CLONE_PIDFD 0x00001000
 #endif
 
-// What the child says: the number that its listener will have, then a negated errno if a later step fails. Nothing may be said
-// between the filter and the agent's taking the listener over: write(2) itself can be a call that is notified.
-static void say(int gate, int32_t word) {
-    ssize_t ignored = write(gate, &word, sizeof word);
-    (void)ignored;
-}
-
-static _Noreturn void give_up(int gate) {
-    say(gate, -errno);
-    _exit(127);
-}
+// What the program-to-be says to its speaker: the number that its listener will have, and after that nothing: between the filter and
+// the agent's taking the listener over write(2) itself can be a call that is notified.
+static int say(int gate, int32_t word) { return write(gate, &word, sizeof word) == (ssize_t)sizeof word ? 0 : -EPIPE; }
 
 static int drop_capabilities(uint64_t dropped) {
     if (dropped == 0)
@@ -50,120 +42,108 @@ static int drop_capabilities(uint64_t dropped) {
     return (int)syscall(SYS_capset, &header, data);
 }
 
-static _Noreturn void run_child(const struct pc_supervised *request, int gate, int theirs, const sigset_t *mask) {
-    // Only the parent's copy keeps the gate open: if it ends, so does the child.
-    close(theirs);
-    // Handlers of the parent must not run here, but what it ignores stays ignored, as nohup(1) wants it.
-    for (int signal = 1; signal <= 64; signal++) {
-        struct sigaction action;
-        if (sigaction(signal, NULL, &action) == 0 && action.sa_handler != SIG_IGN && action.sa_handler != SIG_DFL) {
-            action = (struct sigaction){.sa_handler = SIG_DFL};
-            sigaction(signal, &action, NULL);
-        }
-    }
-    // Before the filter, which forbids it.
-    if (request->own_host_name && unshare(CLONE_NEWUTS) < 0)
-        give_up(gate);
-    if (request->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        give_up(gate);
-    // The lowest free number is the listener's too.
-    int number = fcntl(gate, F_DUPFD_CLOEXEC, 0);
-    if (number < 0 || close(number) < 0)
-        give_up(gate);
-    say(gate, number);
-    int error = pc_filter_install(request->guard, request->guard_instructions, 0);
-    if (error == 0)
-        error = pc_filter_install(request->tree, request->tree_instructions, 1);
-    if (error < 0) {
-        errno = -error;
-        give_up(gate);
-    }
-    // After the filters, which need CAP_SYS_ADMIN.
-    if (drop_capabilities(request->dropped_capabilities) < 0)
-        give_up(gate);
-    char go;
-    ssize_t count;
-    do
-        count = read(gate, &go, 1);
-    while (count < 0 && errno == EINTR);
-    if (count != 1)
-        _exit(127);
-    sigprocmask(SIG_SETMASK, mask, NULL);
-    execve(request->path, request->arguments, request->environment);
-    give_up(gate);
-}
-
-static int hear(int gate, int32_t *word) {
-    ssize_t count;
-    do
-        count = read(gate, word, sizeof *word);
-    while (count < 0 && errno == EINTR);
-    return count == (ssize_t)sizeof *word;
-}
-
-// Waits until the child's descriptor is a listener, or the child says what went wrong.
-static int await_listener(int gate, int pidfd, int number, int32_t *word) {
-    for (;;) {
-        int copy = pc_pidfd_getfd(pidfd, number);
-        // Of no listener the ioctl is not known (ENOTTY).
-        int listens = copy >= 0 && pc_listener_is_valid(copy, 0) == -ENOENT;
-        if (copy >= 0)
-            close(copy);
-        if (listens)
-            return 1;
-        struct pollfd said = {.fd = gate, .events = POLLIN};
-        if (poll(&said, 1, 1) > 0) {
-            if (!hear(gate, word) || *word >= 0)
-                *word = -ECHILD;
-            return 0;
-        }
-        if (copy < 0 && copy != -EBADF) {
-            *word = copy;
-            return 0;
-        }
-    }
-}
-
-int pc_supervise(const struct pc_supervised *request, int32_t *pid, int *pidfd, int *listener, int *gate) {
+int pc_supervise_split(int *gate) {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    long child = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, NULL);
-    if (child == 0)
-        run_child(request, ends[1], ends[0], &before);
-    int error = errno;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pid_t middle = fork();
+    if (middle < 0) {
+        int error = -errno;
+        close(ends[0]);
+        close(ends[1]);
+        return error;
+    }
+    if (middle == 0) {
+        // Twice, so that the program has no child that it does not know of.
+        pid_t speaker = fork();
+        if (speaker != 0)
+            _exit(speaker < 0 ? 1 : 0);
+        close(ends[0]);
+        *gate = ends[1];
+        return 1;
+    }
     close(ends[1]);
-    if (child < 0) {
+    int status = 1;
+    while (waitpid(middle, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (status != 0) {
         close(ends[0]);
-        return -error;
+        return -EAGAIN;
     }
-    int32_t number, word = -ECHILD;
-    if (!hear(ends[0], &number) || number < 0 || !await_listener(ends[0], *pidfd, number, &word)) {
-        close(ends[0]);
-        close(*pidfd);
-        // It says nothing more, and nobody else knows its listener: it cannot be let run.
-        kill((pid_t)child, SIGKILL);
-        waitpid((pid_t)child, NULL, 0);
-        return word;
-    }
-    *pid = (int32_t)child;
-    *listener = number;
     *gate = ends[0];
     return 0;
 }
 
-int pc_supervise_release(int gate) {
-    char go = 1;
-    int32_t word = 0;
-    // MSG_NOSIGNAL: a child that was killed meanwhile must not end its parent.
-    int error = send(gate, &go, 1, MSG_NOSIGNAL) == 1 ? 0 : -errno;
-    // execve(2) closes the child's end: end of file is success.
-    if (error == 0 && hear(gate, &word))
-        error = word;
-    close(gate);
-    return error;
+int pc_supervise_await(int gate, int32_t program, int32_t *listener) {
+    ssize_t count;
+    do
+        count = read(gate, listener, sizeof *listener);
+    while (count < 0 && errno == EINTR);
+    if (count != (ssize_t)sizeof *listener)
+        return -ECHILD;
+    if (*listener < 0)
+        return *listener;
+    int pidfd = (int)syscall(SYS_pidfd_open, program, 0);
+    if (pidfd < 0)
+        return -errno;
+    int result;
+    for (;;) {
+        int copy = pc_pidfd_getfd(pidfd, *listener);
+        // Of no listener the ioctl is not known (ENOTTY).
+        int listens = copy >= 0 && pc_listener_is_valid(copy, 0) == -ENOENT;
+        if (copy >= 0)
+            close(copy);
+        result = listens ? 0 : copy < 0 && copy != -EBADF ? copy : -EAGAIN;
+        if (result != -EAGAIN)
+            break;
+        // Its end of the gate closes when it ends, or gives up.
+        struct pollfd ended = {.fd = gate, .events = POLLIN};
+        if (poll(&ended, 1, 1) > 0) {
+            int32_t word;
+            result = read(gate, &word, sizeof word) == (ssize_t)sizeof word && word < 0 ? word : -ECHILD;
+            break;
+        }
+    }
+    close(pidfd);
+    return result;
+}
+
+int pc_supervise_become(const struct pc_supervised *request, int gate) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    // Before the filter, which forbids it.
+    if (request->own_host_name && unshare(CLONE_NEWUTS) < 0)
+        return -errno;
+    if (request->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    // The lowest free number is the listener's too.
+    int number = fcntl(gate, F_DUPFD_CLOEXEC, 0);
+    if (number < 0 || close(number) < 0)
+        return -errno;
+    int error = say(gate, number);
+    if (error >= 0)
+        error = pc_filter_install(request->guard, request->guard_instructions, 0);
+    // The listener's number.
+    if (error >= 0)
+        error = pc_filter_install(request->tree, request->tree_instructions, 1);
+    // After the filters, which need CAP_SYS_ADMIN.
+    if (error >= 0 && drop_capabilities(request->dropped_capabilities) < 0)
+        error = -errno;
+    if (error < 0) {
+        // With a filter in place and nobody who answers only this may be called; without one the speaker is told too.
+        say(gate, error);
+        return error;
+    }
+    char go = 0;
+    ssize_t count;
+    do
+        count = read(gate, &go, 1);
+    while (count < 0 && errno == EINTR);
+    // The speaker has said why.
+    if (count != 1)
+        _exit(1);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    execve(request->path, request->arguments, request->environment);
+    return -errno;
 }

@@ -10,7 +10,7 @@ struct RunCommand: ParsableCommand {
         discussion: """
             The agent decides the program's system calls as well as its opens: rules on sockets, on changes of names and
             metadata, and on capabilities hold for it too. It starts when the agent has taken it over, and not at all if the agent
-            does not. Ends with the program's own exit code, or 128 and the number of the signal that ended it.
+            does not. This process becomes the program: its signals and its end are the program's.
             """)
 
     @Argument(
@@ -42,32 +42,44 @@ struct RunCommand: ParsableCommand {
             // No rule is about system calls: there is nothing to be supervised for.
             throw Self.execute(executable, command)
         }
-        let environment = Self.environment
-        let child: SupervisedProcess
-        do {
-            child = try SupervisedProcess(
-                executable: executable, arguments: command, environment: environment,
+        let program = getpid()
+        switch try Self.split() {
+        case .speaker(let gate):
+            // Whatever happens, this process is not the one that was called.
+            Glibc.exit(speak(for: program, documents, gate))
+        case .program(let gate):
+            let error = SupervisedProcess.become(
+                executable: executable, arguments: command, environment: Self.environment,
                 programs: SupervisedProcess.Programs(
                     guardProgram: filters.guardProgram, treeProgram: filters.treeProgram),
                 dropping: CapabilitySet(rawValue: filters.droppedCapabilities), noNewPrivileges: geteuid() != 0,
-                ownHostName: !documents.isEmpty)
-        } catch { throw ToolFailure(Self.explanation(error)) }
-        _ = try AgentConnection.ask(
-            .supervise(process: child.pid, listener: child.listener, documents: documents), at: agent.socket,
-            seconds: 30)
-        let pid = child.pid
-        let process: Descriptor
-        do { process = try child.release() } catch {
-            throw ToolFailure("\(command[0]): \(KernelError.message(error.errno))")
+                ownHostName: !documents.isEmpty, gate: gate)
+            throw ToolFailure(
+                error == EBUSY
+                    ? "this process is already under a seccomp listener of somebody else's: it cannot have ours"
+                    : "\(command[0]): \(KernelError.message(error))")
         }
-        throw ExitCode(try Self.wait(pid, process.raw))
     }
 
-    /// A listener of somebody else's excludes ours (seccomp(2), EBUSY).
-    private static func explanation(_ error: KernelError) -> String {
-        error.errno == EBUSY
-            ? "this process is already under a seccomp listener of somebody else's: its children cannot have ours"
-            : "\(error)"
+    private static func split() throws(ToolFailure) -> SupervisedProcess.Role {
+        do { return try SupervisedProcess.split() } catch { throw ToolFailure("\(error)") }
+    }
+
+    /// Has the agent take the program's listener over; the exit code of this process, which nobody waits for.
+    private func speak(for program: Int32, _ documents: [PolicyDocument], _ gate: borrowing SupervisedProcess.Gate)
+        -> Int32
+    {
+        // The program says itself what it failed with.
+        guard let listener = try? gate.awaitListener(of: program) else { return 1 }
+        do {
+            _ = try AgentConnection.ask(
+                .supervise(process: program, listener: listener, documents: documents), at: agent.socket, seconds: 30)
+        } catch {
+            for message in error.messages { StandardStreams.writeError(message) }
+            return 1
+        }
+        gate.open()
+        return 0
     }
 
     /// The file that a shell would run.
@@ -99,22 +111,5 @@ struct RunCommand: ParsableCommand {
         var pointers = arguments.map { strdup($0) } + [nil]
         execv(executable, &pointers)
         return ToolFailure("\(arguments[0]): \(systemMessage(errno))")
-    }
-
-    /// Waits for the program, hands it the signals that are meant for it, and says what it ended with.
-    private static func wait(_ pid: Int32, _ process: Int32) throws -> Int32 {
-        // Of the terminal's signals the program has its own copies.
-        for number in [SIGINT, SIGQUIT] { signal(number, SIG_IGN) }
-        let forwarded = try SignalDescriptor([SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT])
-        while true {
-            Readiness.wait(process, forwarded.descriptor.raw, timeoutMilliseconds: -1)
-            while let signal = try forwarded.next() {
-                _ = ProcessDescriptor.sendSignal(Int32(signal.number), to: process)
-            }
-            var status: Int32 = 0
-            let ended = waitpid(pid, &status, WNOHANG)
-            if ended == pid { return status & 0x7f == 0 ? status >> 8 & 0xff : 128 + status & 0x7f }
-            if ended < 0 && errno != EINTR { return ToolExitCode.failure.rawValue }
-        }
     }
 }

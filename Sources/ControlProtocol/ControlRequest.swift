@@ -14,7 +14,7 @@ public enum ControlRequest: Codable, Sendable, Equatable {
     case logs(filters: [String: String])
     /// The filters of a tree that is to be supervised, under policies of its own besides the host's, if there are documents.
     case filters(documents: [PolicyDocument])
-    /// Take over the listener of the client's child `process`, which has it as descriptor `listener` and waits; with documents it has
+    /// Take over the listener of `process`, which has it as descriptor `listener` and waits; with documents it has
     /// a UTS namespace of its own, by which the agent knows its processes.
     case supervise(process: Int32, listener: Int32, documents: [PolicyDocument])
     /// End enforcement. Root only.

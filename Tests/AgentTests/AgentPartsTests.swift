@@ -161,7 +161,7 @@ struct AgentPartsTests {
     // MARK: - Trees
 
     @Test func aCandidateIsReadAsItWasWritten() {
-        let candidate = TreeKeeper.Candidate(pid: 4242, listener: 0, launcher: .max, workload: .max)
+        let candidate = TreeKeeper.Candidate(pid: 4242, listener: 0, user: .max, workload: .max)
         #expect(TreeKeeper.Candidate(candidate.text) == candidate)
         for text in [
             "", "1 2 3", "1 2 3 4", "2 -1 3 4", "2 3 4 -1", "2 3 4 5 6", "a 3 4 5", "2 3 4 18446744073709551616",

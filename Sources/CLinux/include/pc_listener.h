@@ -34,7 +34,7 @@ int pc_listener_add_descriptor(int listener, uint64_t id, int descriptor, uint32
 /// SECCOMP_IOCTL_NOTIF_SET_FLAGS with SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (Linux 6.6). 0 or -errno.
 int pc_listener_wake_synchronously(int listener);
 
-/// A child that is to run under filters.
+/// A program that is to run under filters.
 struct pc_supervised {
     const char *path;
     char *_Nullable const *_Nonnull arguments;
@@ -46,17 +46,19 @@ struct pc_supervised {
     uint32_t tree_instructions;
     /// Sets no_new_privs: needed without CAP_SYS_ADMIN.
     int32_t no_new_privileges;
-    /// Makes a UTS namespace of the child's own. Needs CAP_SYS_ADMIN.
+    /// Makes a UTS namespace of its own. Needs CAP_SYS_ADMIN.
     int32_t own_host_name;
-    /// Bit n = capability n: dropped from every set of the child.
+    /// Bit n = capability n: dropped from every set.
     uint64_t dropped_capabilities;
 };
 
-/// Starts the child up to the point where its filters are installed, and waits there with it. `listener` is the number of the
-/// listener *in the child*; `gate` is to be given to pc_supervise_release or closed, which ends the child. 0 or -errno of
-/// the step that failed; no child is left then.
-int pc_supervise(const struct pc_supervised *request, int32_t *pid, int *pidfd, int *listener, int *gate);
-/// Lets the child execute its program: 0, or -errno of execve(2). Closes `gate`.
-int pc_supervise_release(int gate);
+/// Splits a speaker off, which is no child of the caller's: returns 0 in the caller and 1 in the speaker, each with its end of the gate;
+/// or -errno.
+int pc_supervise_split(int *gate);
+/// In the speaker: waits until `program` has its listener, and says under which number. 0 or -errno; the program's own, if it gave up.
+int pc_supervise_await(int gate, int32_t program, int32_t *listener);
+/// In the program-to-be: installs the filters, waits for a byte through the gate, executes. Returns only with -errno of the step that
+/// failed; ends when the gate is closed.
+int pc_supervise_become(const struct pc_supervised *request, int gate);
 
 #pragma clang assume_nonnull end
