@@ -37,10 +37,10 @@ public struct AlertBuilder: Sendable {
             } else if event.category == .capability {
                 (alert.data, alert.eventData) = Self.withEventData(
                     "lsm=CAPABLE " + String(decoding: alert.resource, as: UTF8.self))
-            } else if event.category == .syscall {
+            } else if event.category == .syscall, !event.callText.isEmpty {
                 (alert.data, alert.eventData) = Self.withEventData(
-                    event.callText.isEmpty ? "" : "syscall=" + String(decoding: event.callText, as: UTF8.self))
-            } else if isEnforcing {
+                    "syscall=" + String(decoding: event.callText, as: UTF8.self))
+            } else if isEnforcing, event.category != .syscall {
                 (alert.data, alert.eventData) =
                     event.category == .process
                     ? Self.bprmCheck : Self.withEventData("lsm=" + SystemCallText.hook(of: event.syscallNumber))

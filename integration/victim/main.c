@@ -327,6 +327,7 @@ static const struct {
     {"socketpair", 3, do_socketpair},
     {"daemon-socket", 3, do_daemon_socket},
     {"hammer-socket", 4, do_hammer_socket},
+    {"send-udp", 2, do_send_udp},
     {"flood", 5, do_flood},
     {"map", 1, do_map},
     {"random", 5, do_random_calls},

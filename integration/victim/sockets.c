@@ -2,8 +2,11 @@
 
 #include "victim.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,4 +51,25 @@ int do_hammer_socket(char **a) {
     }
     printf("succeeded %ld refused %ld\n", succeeded, refused);
     return succeeded ? 11 : 0;
+}
+
+// Sends "packet" to a UDP port of this machine in one of the ways there are.
+int do_send_udp(char **a) {
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)atoi(a[0]))};
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = six.sin6_port, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    inet_pton(AF_INET6, "::ffff:127.0.0.1", &six.sin6_addr);
+    const char *way = a[1];
+    int mapped = strcmp(way, "mapped") == 0;
+    int fd = socket(mapped ? AF_INET6 : AF_INET, SOCK_DGRAM, strcmp(way, "lite") == 0 ? IPPROTO_UDPLITE : 0);
+    if (fd < 0) return done(-1);
+    struct sockaddr *address = mapped ? (struct sockaddr *)&six : (struct sockaddr *)&four;
+    socklen_t length = mapped ? sizeof six : sizeof four;
+    char text[] = "packet";
+    struct iovec part = {.iov_base = text, .iov_len = 6};
+    struct mmsghdr messages[2] = {{.msg_hdr = {.msg_iov = &part, .msg_iovlen = 1}}, {.msg_hdr = {.msg_iov = &part, .msg_iovlen = 1}}};
+    for (int i = 0; i < 2; i++) messages[i].msg_hdr.msg_name = address, messages[i].msg_hdr.msg_namelen = length;
+    if (strcmp(way, "sendmsg") == 0) return done((int)sendmsg(fd, &messages[0].msg_hdr, 0));
+    if (strcmp(way, "sendmmsg") == 0) return done(sendmmsg(fd, messages, 2, 0));
+    if (strcmp(way, "write") == 0) return done(connect(fd, address, length) < 0 ? -1 : (int)write(fd, text, 6));
+    return done((int)sendto(fd, text, 6, 0, address, length));
 }

@@ -9,6 +9,7 @@ int do_socket(char **arguments);
 int do_socketpair(char **arguments);
 int do_daemon_socket(char **arguments);
 int do_hammer_socket(char **arguments);
+int do_send_udp(char **arguments);
 
 int do_flood(char **arguments);
 int do_map(char **arguments);
