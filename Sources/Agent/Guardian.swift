@@ -199,6 +199,12 @@ final class Guardian {
     /// Hands the events that came while there was no worker to the new one, answers them as it says, and then lets it serve
     /// the queue. In this order: an event is answered by its descriptor's number, and the worker's own numbers may be equal.
     private func serve(_ process: RoleProcess) {
+        // First the trees: whose an event is decides which rules hold for it.
+        for (number, listener) in listeners {
+            Channel.send(
+                process.channel, ChannelMessage(.listener, number: number, text: treeNotes[number] ?? []),
+                descriptor: listener)
+        }
         let held = caretaker.release()
         let allow = settings.failures.allows(.workerLost)
         for event in held {
@@ -214,11 +220,6 @@ final class Guardian {
             }
             _ = Fanotify.respond(group: event.group, descriptor: event.descriptor, allow: verdict)
             RawDescriptor.close(event.descriptor)
-        }
-        for (number, listener) in listeners {
-            Channel.send(
-                process.channel, ChannelMessage(.listener, number: number, text: treeNotes[number] ?? []),
-                descriptor: listener)
         }
         Channel.send(process.channel, ChannelMessage(.serve))
         worker?.isServing = true
