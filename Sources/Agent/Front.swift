@@ -175,7 +175,7 @@ final class Front {
             for problem in broken { AgentLog.warning("\(problem)") }
             store.apply(policies)
             if isStarted {
-                store.workloads = treeFiles.load()
+                store.workloads = treeFiles.load().mapValues(ofTree)
                 // Some may have ended while nobody listened.
                 Channel.send(RoleDescriptor.peer, ChannelMessage(.askWorkloads))
             }
@@ -283,9 +283,11 @@ final class Front {
             server.send(.failed(messages: problems), to: client)
             return nil
         }
-        // Whatever workload a policy is written for: it was given to this one. Of other hosts' policies the host's name decides.
-        return results.flatMap(\.policies).filter { $0.kind != .host || node.select($0) }
+        return ofTree(results.flatMap(\.policies))
     }
+
+    /// Whatever workload a policy is written for: it was given to this one. Of other hosts' policies the host's name decides.
+    private func ofTree(_ policies: [Policy]) -> [Policy] { policies.filter { $0.kind != .host || node.select($0) } }
 
     private func supervise(
         _ process: Int32, _ listener: Int32, _ documents: [PolicyDocument], _ client: ControlServer.Client

@@ -150,10 +150,12 @@ final class Worker {
     }
 
     private func supervise(_ message: ChannelMessage) {
+        var held: UInt64?
         let problem =
             TreeKeeper.Candidate(message.text).map { candidate in
                 trees.take(candidate) { tree in
-                    Channel.send(
+                    held = tree.number
+                    return Channel.send(
                         RoleDescriptor.guardian,
                         ChannelMessage(.holdListener, number: tree.number, text: TreeKeeper.note(tree)),
                         descriptor: tree.listener)
@@ -162,6 +164,7 @@ final class Worker {
                             timeoutMilliseconds: Int32(settings.deadlineMilliseconds)) != nil
                 } ?? ""
             } ?? "not a request of this version"
+        if !problem.isEmpty, let held { send(.dropListener, number: held) }
         tellFront(ChannelMessage(.supervised, number: message.number, text: problem))
     }
 
