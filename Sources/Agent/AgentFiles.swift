@@ -7,8 +7,9 @@ enum AgentFiles {
     ///
     /// - Returns: one line that says what is wrong, or the lock's descriptor.
     static func prepare(_ settings: AgentSettings) -> Result<Int32, AgentStartError> {
+        if settings.isRootless, let failure = makeParents(of: settings.stateDirectory) { return .failure(failure) }
         for (path, mode, owner) in [
-            (settings.runDirectory, mode_t(0o755), uid_t(0)),
+            (settings.runDirectory, mode_t(settings.isRootless ? 0o700 : 0o755), settings.isRootless ? geteuid() : 0),
             (settings.stateDirectory, mode_t(0o700), settings.frontUser),
             (settings.stateDirectory + "/policies", mode_t(0o700), settings.frontUser),
             (settings.stateDirectory + "/trees", mode_t(0o700), settings.frontUser),
@@ -29,6 +30,18 @@ enum AgentFiles {
         }
         writePid(getpid(), role: .guardian, settings)
         return .success(lock)
+    }
+
+    /// `~/.local/state` need not be there.
+    private static func makeParents(of path: String) -> AgentStartError? {
+        var parent = ""
+        for name in path.split(separator: "/").dropLast() {
+            parent += "/" + name
+            if mkdir(parent, 0o700) != 0, errno != EEXIST, errno != EROFS, errno != EACCES {
+                return .file(parent, errno)
+            }
+        }
+        return nil
     }
 
     /// Writes `<role>.pid`, for `portcullis unlock` without an agent that answers.
@@ -77,7 +90,8 @@ enum AgentStartError: Error, CustomStringConvertible {
         switch self {
         case .file(let path, let code): "\(path): \(String(cString: strerror(code)))"
         case .alreadyRunning(let directory): "another agent is already running (it holds \(directory)/lock)"
-        case .missingCapability(let name): "\(name) is needed and missing: run as root with that capability"
+        case .missingCapability(let name):
+            "\(name) is needed and missing: run as root with that capability, or with --rootless as another user"
         case .missingFeature(let name, let reason): "this kernel lacks \(name): \(reason)"
         case .policyPath(let path, let reason): "\(path): \(reason)"
         }

@@ -9,7 +9,8 @@ public enum AgentProgram {
     /// - Returns: the exit code.
     public static func runGuardian(_ settings: AgentSettings) -> Int32 {
         do {
-            try checkMachine()
+            if !settings.isRootless { try checkCapabilities() }
+            if settings.usesEvents { try checkEvents() } else { try checkListeners(settings) }
             try checkPolicyPaths(settings)
         } catch {
             FileHandleText.writeError("portcullisd: \(error)")
@@ -50,11 +51,11 @@ public enum AgentProgram {
             try ProcFS.prepare()
             // Signals of a terminal are for the guardian, which ends its roles in order.
             try SignalDescriptor.block([SIGINT, SIGTERM, SIGHUP])
-            try RolePrivileges.verify(role)
+            try RolePrivileges.verify(role, settings)
             switch role {
             case .guardian: return 2
             case .worker:
-                let limit = UInt64(WorkerLimits.descriptors)
+                let limit = min(UInt64(WorkerLimits.descriptors), try ResourceLimit.openFiles.current().hard)
                 try ResourceLimit.openFiles.set(ResourceLimit.Values(soft: limit, hard: limit))
                 let worker = try Worker(
                     settings: settings, retiring: arguments.first.flatMap { Int($0) } ?? 0,
@@ -73,7 +74,7 @@ public enum AgentProgram {
         }
     }
 
-    private static func checkMachine() throws(AgentStartError) {
+    private static func checkCapabilities() throws(AgentStartError) {
         let capabilities: Capabilities
         do { capabilities = try Capabilities.current() } catch { throw .missingFeature("/proc", "\(error)") }
         for (needed, name) in [
@@ -81,8 +82,23 @@ public enum AgentProgram {
             (.dacReadSearch, "CAP_DAC_READ_SEARCH"), (.dacOverride, "CAP_DAC_OVERRIDE"), (.kill, "CAP_KILL"),
             (.setuid, "CAP_SETUID"), (.setgid, "CAP_SETGID"), (.setpcap, "CAP_SETPCAP"), (.chown, "CAP_CHOWN"),
         ] where !capabilities.effective.contains(needed) { throw .missingCapability(name) }
+    }
+
+    private static func checkEvents() throws(AgentStartError) {
         do { try FileEnforcer.makeGroup().close() } catch {
-            throw .missingFeature("fanotify permission events", "\(error)")
+            throw .missingFeature("fanotify permission events", "\(error); --calls-only does without")
+        }
+    }
+
+    /// What an agent without events rests on.
+    private static func checkListeners(_ settings: AgentSettings) throws(AgentStartError) {
+        guard SystemCallListener.isSupported else {
+            throw .missingFeature("seccomp user notification", "Linux 5.9 or newer is needed without fanotify")
+        }
+        if settings.isRootless, (try? KernelSetting.number("kernel/yama/ptrace_scope")) ?? 0 != 0 {
+            throw .missingFeature(
+                "what compares an execution with its decision",
+                "kernel.yama.ptrace_scope is not 0, so that programs of one user may not trace each other")
         }
     }
 

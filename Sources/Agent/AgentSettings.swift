@@ -5,6 +5,10 @@ import Telemetry
 /// Everything the three roles are told at start: made by the process that parses command line and configuration, handed on as
 /// flat `key=value` lines in sealed memory, so that guardian and worker never parse a configuration file.
 public struct AgentSettings: Sendable, Equatable {
+    /// Without privileges: supervised trees of the own user only.
+    public var isRootless = false
+    /// fanotify's events are used; otherwise only supervised trees are held, by their system calls alone.
+    public var usesEvents = true
     /// Folders and files with policies.
     public var policyPaths: [String] = []
     /// Where alerts are appended; `-` is standard output, empty is nowhere.
@@ -64,7 +68,9 @@ public struct AgentSettings: Sendable, Equatable {
     public func encoded() -> [UInt8] {
         var lines: [String] = policyPaths.map { "policyPath=\($0)" } + nodeLabels.map { "nodeLabel=\($0)" }
         lines += [
-            "alertsPath=\(alertsPath)", "alertsRotateBytes=\(alertsRotateBytes)", "alertsKeep=\(alertsKeep)",
+            "rootless=\(isRootless)", "usesEvents=\(usesEvents)", "alertsPath=\(alertsPath)",
+            "alertsRotateBytes=\(alertsRotateBytes)",
+            "alertsKeep=\(alertsKeep)",
             "daemonKeys=\(daemonKeys)", "syslog=\(syslog)", "runDirectory=\(runDirectory)",
             "stateDirectory=\(stateDirectory)", "socketPath=\(socketPath)", "frontUser=\(frontUser)",
             "frontGroup=\(frontGroup)", "cluster=\(cluster)", "host=\(host)", "filePosture=\(postures.file.rawValue)",
@@ -101,6 +107,8 @@ public struct AgentSettings: Sendable, Equatable {
         case "socketPath": socketPath = value
         case "cluster": cluster = value
         case "host": host = value
+        case "rootless": return store(Bool(value), \.isRootless)
+        case "usesEvents": return store(Bool(value), \.usesEvents)
         case "alertsRotateBytes": return store(Int(value), \.alertsRotateBytes)
         case "alertsKeep": return store(Int(value), \.alertsKeep)
         case "daemonKeys": return store(Bool(value), \.daemonKeys)

@@ -46,6 +46,16 @@ struct DaemonCommand: ParsableCommand {
             "Keys of the alerts: kubearmor (as its gRPC clients see them) or daemon (as its log file).",
             valueName: "keys"))
     var alertsKeys: String?
+    @Flag(
+        help:
+            "Run without privileges: for supervised trees of the own user, whose every open and execution is decided as a system call."
+    )
+    var rootless = false
+    @Flag(
+        help:
+            "Do without fanotify: rules hold in supervised trees only, whose every open and execution is decided as a system call."
+    )
+    var callsOnly = false
     @Flag(help: "Send alerts to the local syslog too.")
     var syslog = false
     @Option(help: ArgumentHelp("Socket of the command line tool.", valueName: "path"))
@@ -90,6 +100,8 @@ struct DaemonCommand: ParsableCommand {
     /// The settings: defaults, then the configuration file, then the command line.
     func settings() throws -> AgentSettings {
         var result = AgentSettings()
+        if rootless { try result.becomeRootless() }
+        if callsOnly { result.usesEvents = false }
         if let config { try ConfigurationFile.read(config, into: &result) }
         result.policyPaths += policies.map(Self.absolute)
         if let alerts { result.alertsPath = alerts == "-" ? "-" : Self.absolute(alerts) }

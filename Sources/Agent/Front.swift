@@ -63,14 +63,16 @@ final class Front {
             throttle: AlertThrottle(settings: throttle), queues: queues)
         feed = try AlertFeed(pipeline: telemetry)
         pipeline = PolicyPipeline(
-            node: node, postures: settings.postures, firstNumber: board.value(.generation) + 1,
+            node: node, postures: settings.postures, seesEvents: settings.usesEvents,
+            firstNumber: board.value(.generation) + 1,
             send: { message, contents in
                 guard let contents else { return Channel.send(RoleDescriptor.peer, message) }
                 guard let memory = try? SealedRegion.seal(contents, name: "portcullis-policies") else { return false }
                 defer { RawDescriptor.close(memory) }
                 return Channel.send(RoleDescriptor.peer, message, descriptor: memory)
             })
-        server = ControlServer(listener: RoleDescriptor.primary)
+        server = ControlServer(
+            listener: RoleDescriptor.primary, permittedUsers: settings.isRootless ? [settings.frontUser] : [])
         saved = AppliedPolicyFiles(directory: settings.stateDirectory + "/policies")
         treeFiles = TreePolicyFiles(directory: settings.stateDirectory + "/trees")
         if !replaces { treeFiles.clear() }
@@ -232,7 +234,7 @@ final class Front {
     private var report: StatusReport {
         StatusReport(
             board: board, host: host.name, failures: settings.failures, active: pipeline.active,
-            ledger: telemetry.ledger)
+            ledger: telemetry.ledger, seesEvents: settings.usesEvents)
     }
 
     private func logGaps() {
@@ -255,7 +257,7 @@ final class Front {
         case .filters(let documents): filters(documents, client)
         case .supervise(let process, let listener, let documents): supervise(process, listener, documents, client)
         case .unlock:
-            guard client.user == 0 else {
+            guard client.user == 0 || settings.isRootless else {
                 server.send(.notPermitted(message: "only root may end enforcement"), to: client)
                 return
             }

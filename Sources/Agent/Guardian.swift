@@ -50,7 +50,7 @@ final class Guardian {
         )
         (blockRing, eventRing, rings) = (block.descriptor, event.descriptor, [block.ring, event.ring])
         ringWake = try EventDescriptor.make()
-        groups = [try FileEnforcer.makeGroup().release()]
+        groups = !settings.usesEvents ? [] : [try FileEnforcer.makeGroup().release()]
         controlSocket = try UnixSocket.listen(
             path: settings.effectiveSocketPath, mode: 0o600, replacingStale: true
         ).release()
@@ -66,7 +66,7 @@ final class Guardian {
     func run() -> Int32 {
         do {
             let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
-            try RolePrivileges.dropGuardian()
+            try RolePrivileges.dropGuardian(settings)
             try caretaker.start()
             try startFront()
             try startWorker()
@@ -147,14 +147,16 @@ final class Guardian {
             (settingsMemory, RoleDescriptor.settings), (theirs, RoleDescriptor.guardian),
             (boardMemory, RoleDescriptor.board), (workerEnd, RoleDescriptor.peer),
             (blockRing, RoleDescriptor.blockRing), (eventRing, RoleDescriptor.eventRing),
-            (ringWake, RoleDescriptor.ringWake), (groups[groups.count - 1], RoleDescriptor.primary),
+            (ringWake, RoleDescriptor.ringWake),
         ]
+        if let current = groups.last { map.append((current, RoleDescriptor.primary)) }
         if snapshot >= 0 { map.append((snapshot, RoleDescriptor.secondary)) }
         for (index, group) in groups.dropLast().enumerated() {
             map.append((group, RoleDescriptor.firstRetiring + Int32(index)))
         }
         worker = try RoleProcess.start(
-            .worker, [String(groups.count - 1), snapshot >= 0 ? "1" : "0", String(incarnation)], map, channel: ours,
+            .worker, [String(max(0, groups.count - 1)), snapshot >= 0 ? "1" : "0", String(incarnation)], map,
+            channel: ours,
             settings)
         guard let process = worker else { return }
         board.set(.workerProcess, UInt64(process.pid))

@@ -40,6 +40,7 @@ final class PolicyPipeline {
 
     private let node: NodeLabels
     private let postures: Postures
+    private let seesEvents: Bool
     private let send: (ChannelMessage, [UInt8]?) -> Bool
     private var step = Step.idle
     private var waiting: [Change] = []
@@ -50,14 +51,16 @@ final class PolicyPipeline {
     private static let historyLimit = 8
 
     /// - Parameters:
+    ///   - seesEvents: there is fanotify; without it trees decide all as system calls.
     ///   - firstNumber: generations go up from here, so that a new front never repeats one of its predecessor's.
     ///   - send: sends a message to the worker, with sealed memory of the bytes.
     init(
-        node: NodeLabels, postures: Postures, firstNumber: UInt64,
+        node: NodeLabels, postures: Postures, seesEvents: Bool = true, firstNumber: UInt64,
         send: @escaping (ChannelMessage, [UInt8]?) -> Bool
     ) {
         self.node = node
         self.postures = postures
+        self.seesEvents = seesEvents
         self.send = send
         nextNumber = firstNumber
     }
@@ -180,7 +183,7 @@ final class PolicyPipeline {
                 rule.workload = workload
                 return rule
             }
-            if needs == nil { needs = try TreeNeeds(compiled) }
+            if needs == nil { needs = try TreeNeeds(compiled, seesEvents: seesEvents) }
         }
         return (SnapshotBundle.encode(parts), rules, needs ?? TreeNeeds())
     }
@@ -195,10 +198,10 @@ final class PolicyPipeline {
             let compiled = try SnapshotCompiler().compile(
                 policies: policies, postures: postures, generation: nextNumber)
             rules = compiled.rules
-            needs.add(try TreeNeeds(compiled))
+            needs.add(try TreeNeeds(compiled, seesEvents: seesEvents))
             needs.calls.isWorkload = true
         }
-        return try needs.filters(gaps: StatusReport.gaps(ofTree: rules))
+        return try needs.filters(gaps: StatusReport.gaps(ofTree: rules, seesEvents: seesEvents))
     }
 
     private func remember(_ generation: UInt64, _ rules: [RuleDescription]) {

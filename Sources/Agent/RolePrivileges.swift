@@ -25,6 +25,8 @@ enum RolePrivileges {
     static func settings(of role: AgentRole, _ settings: AgentSettings) -> ProcessLauncher.Settings {
         var result = ProcessLauncher.Settings()
         result.noNewPrivileges = true
+        // There is nothing to give up, and nobody else to be.
+        if settings.isRootless { return result }
         switch role {
         case .guardian: break
         case .worker:
@@ -41,7 +43,8 @@ enum RolePrivileges {
     }
 
     /// Gives up what the guardian does not need.
-    static func dropGuardian() throws(KernelError) {
+    static func dropGuardian(_ settings: AgentSettings) throws(KernelError) {
+        if settings.isRootless { return }
         let have = try Capabilities.current()
         let keep = guardian.intersection(have.permitted)
         try Capabilities.limitBounding(to: keep)
@@ -50,8 +53,12 @@ enum RolePrivileges {
     }
 
     /// Checks that a role has exactly what it should, from /proc/self/status. Anything else ends it.
-    static func verify(_ role: AgentRole) throws(KernelError) {
+    static func verify(_ role: AgentRole, _ settings: AgentSettings) throws(KernelError) {
         switch role {
+        case .worker where settings.isRootless: try Capabilities.verify([])
+        case .front where settings.isRootless:
+            try Capabilities.verify([])
+            guard ProcessControl.hasNoNewPrivileges else { throw KernelError("verify no_new_privs", errno: EPERM) }
         case .guardian: break
         case .worker:
             let all = worker(outOf: try Capabilities.current().permitted)

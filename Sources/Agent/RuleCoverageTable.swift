@@ -20,8 +20,15 @@ enum RuleCoverageTable {
         "outside of supervised trees io_uring can make a write look like a read (readOnly) unless kernel.io_uring_disabled is set",
     ]
 
-    /// - Parameter inTree: the rule is a supervised tree's own, and so only about processes that are in one.
-    static func row(for rule: RuleDescription, inTree: Bool = false) -> Row {
+    /// - Parameters:
+    ///   - inTree: the rule is a supervised tree's own, and so only about processes that are in one.
+    ///   - seesEvents: fanotify is there.
+    static func row(for rule: RuleDescription, inTree: Bool = false, seesEvents: Bool = true) -> Row {
+        if !seesEvents, rule.isPreset == nil || rule.isPreset == .filelessExec,
+            rule.category == .file || rule.category == .process
+        {
+            return Row(enforcedBy: ["seccomp"], gaps: inTree ? [] : [treesOnly])
+        }
         if let preset = rule.isPreset {
             return preset == .filelessExec
                 ? Row(

@@ -11,6 +11,7 @@ struct StatusReport {
     let failures: FailureTable
     let active: PolicyPipeline.Active?
     let ledger: LossLedger
+    let seesEvents: Bool
 
     var status: AgentStatus {
         AgentStatus(
@@ -55,7 +56,8 @@ struct StatusReport {
         var notes: [RuleID: [String]] = [:]
         for note in active?.notes ?? [] where note.rule != .none { notes[note.rule, default: []].append(note.gap.text) }
         return rules.map { rule in
-            let row = RuleCoverageTable.row(for: rule, inTree: rule.workload != SnapshotBundle.host)
+            let row = RuleCoverageTable.row(
+                for: rule, inTree: rule.workload != SnapshotBundle.host, seesEvents: seesEvents)
             return RuleCoverage(
                 workload: rule.workload, policy: rule.policyName, category: Self.name(rule), subject: rule.subject,
                 action: rule.attributes.action.name, position: rule.position.description, enforcedBy: row.enforcedBy,
@@ -64,10 +66,10 @@ struct StatusReport {
     }
 
     /// What a tree's own rules say and nothing holds: a line each.
-    static func gaps(ofTree rules: [RuleDescription]) -> [String] {
+    static func gaps(ofTree rules: [RuleDescription], seesEvents: Bool) -> [String] {
         var lines: [String] = []
         for rule in rules {
-            let row = RuleCoverageTable.row(for: rule, inTree: true)
+            let row = RuleCoverageTable.row(for: rule, inTree: true, seesEvents: seesEvents)
             let effect = row.enforcedBy.isEmpty ? "not enforced" : "not covered"
             for gap in row.gaps {
                 let line = "\(rule.policyName): \(name(rule)): \(effect): \(gap)"
@@ -81,6 +83,9 @@ struct StatusReport {
     var gaps: [String] {
         guard let active else { return ["no policies are in force yet"] }
         var result = active.notes.filter { $0.rule == .none }.map(\.gap.text)
+        if !seesEvents {
+            result.insert("without fanotify: rules hold in supervised trees ('portcullis run') only", at: 0)
+        }
         let others = active.store.policies.filter { $0.kind != .host }
         if !others.isEmpty {
             result.append(

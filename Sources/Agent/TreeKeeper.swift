@@ -8,12 +8,15 @@ import SyscallEnforcement
 struct TreeKeeper {
     private let board: StatusBoard
     private let bindings: WorkloadBindings
+    private let seesEvents: Bool
     let table: TreeTable
     /// Holds a namespace by which processes are known, so that its number is not given to another one; by tree.
     private var namespaces: [UInt64: Int32] = [:]
 
-    init(board: StatusBoard, bindings: WorkloadBindings) throws(KernelError) {
+    /// - Parameter seesEvents: fanotify reports what trees do as well, and has to tell them from others.
+    init(board: StatusBoard, bindings: WorkloadBindings, seesEvents: Bool) throws(KernelError) {
         self.board = board
+        self.seesEvents = seesEvents
         self.bindings = bindings
         table = try TreeTable()
     }
@@ -68,7 +71,7 @@ struct TreeKeeper {
                 status.uid.real == candidate.user || candidate.user == 0
             else { return "process \(candidate.pid) is not one of the user that asks" }
             listener = try ProcessDescriptor.copyDescriptor(candidate.listener, of: process.raw).release()
-            if candidate.workload != 0 {
+            if candidate.workload != 0, seesEvents {
                 namespace = try PathOpening.open("/proc/\(candidate.pid)/ns/uts", flags: OpenFlags.readOnly).release()
             }
         } catch { return "the listener of process \(candidate.pid) cannot be taken over: \(error)" }
@@ -77,7 +80,8 @@ struct TreeKeeper {
         }
         board.add(.treesStarted)
         var tree = Self.tree(board.value(.treesStarted), listener, of: candidate.pid)
-        if candidate.workload != 0 {
+        tree.workload = candidate.workload
+        if candidate.workload != 0, seesEvents {
             var identity = ObjectStatus()
             guard !tree.sharesHostName, ObjectStatus.read(descriptor: namespace, into: &identity) == 0,
                 bindings.workload(ofNamespace: identity.inode) == 0
@@ -85,7 +89,7 @@ struct TreeKeeper {
             guard bindings.bind(namespace: identity.inode, to: candidate.workload) else {
                 return "there are too many supervised trees with policies of their own"
             }
-            (tree.workload, tree.namespace) = (candidate.workload, identity.inode)
+            tree.namespace = identity.inode
         }
         // Without the guardian the tree's calls would fail with the worker, which is closed, not open; go on.
         if !hold(tree) { AgentLog.warning("the guardian does not hold the listener of tree \(tree.number)") }

@@ -12,11 +12,11 @@ struct TreeNeeds {
     init() {}
 
     /// What a snapshot's rules need.
-    init(_ compiled: CompiledSnapshot) throws {
+    init(_ compiled: CompiledSnapshot, seesEvents: Bool) throws {
         self = try compiled.bytes.withUnsafeBytes { bytes in
             let snapshot = try Snapshot(validating: bytes)
             var needs = TreeNeeds()
-            needs.calls = FilterNeeds(snapshot)
+            needs.calls = FilterNeeds(snapshot, seesEvents: seesEvents)
             needs.dropped = CapabilitySet(blockedBy: snapshot)
             return needs
         }

@@ -28,9 +28,10 @@ final class Worker {
         board = try SharedRegions.board(RoleDescriptor.board)
         let wake = try EventDescriptor.make()
         enforcer = FileEnforcer(
-            group: RoleDescriptor.primary, wake: wake, board: board, failures: settings.failures,
+            group: settings.usesEvents ? RoleDescriptor.primary : nil, wake: wake, board: board,
+            failures: settings.failures,
             cachesAllows: settings.cachesAllows, reviewsReads: settings.accessReview, callThreads: CallLoop.threads)
-        trees = try TreeKeeper(board: board, bindings: enforcer.bindings)
+        trees = try TreeKeeper(board: board, bindings: enforcer.bindings, seesEvents: settings.usesEvents)
         self.incarnation = incarnation
         reporter = try Self.makeReporter(board, RingOwner.control(incarnation))
         leftovers = (0..<retiring).map { RoleDescriptor.firstRetiring + Int32($0) }

@@ -22,9 +22,17 @@ int pc_identity_assume(const struct pc_identity *identity) {
     // A value that is never set asks what is.
     if ((uint32_t)syscall(SYS_setfsgid, -1) != identity->gid || (uint32_t)syscall(SYS_setfsuid, -1) != identity->uid)
         return -EPERM;
-    umask(identity->umask);
     return 0;
 }
+
+int pc_identity_current(uint32_t *uid, uint32_t *gid, uint32_t *groups, uint32_t capacity) {
+    *uid = geteuid();
+    *gid = getegid();
+    int count = (int)syscall(SYS_getgroups, (int)capacity, groups);
+    return count < 0 ? -errno : count;
+}
+
+void pc_identity_set_umask(uint32_t bits) { umask(bits); }
 
 int pc_identity_set_effective(uint64_t effective, uint64_t permitted) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};

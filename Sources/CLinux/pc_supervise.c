@@ -22,10 +22,11 @@
 // the agent's taking the listener over write(2) itself can be a call that is notified.
 static int say(int gate, int32_t word) { return write(gate, &word, sizeof word) == (ssize_t)sizeof word ? 0 : -EPIPE; }
 
-static int drop_capabilities(uint64_t dropped) {
+static int drop_capabilities(uint64_t dropped, int no_new_privileges) {
     if (dropped == 0)
         return 0;
-    for (unsigned long cap = 0; cap < 64; cap++)
+    // Without new privileges nothing is gained from the bounding set, which only CAP_SETPCAP may change.
+    for (unsigned long cap = 0; cap < 64 && !no_new_privileges; cap++)
         if ((dropped >> cap & 1) && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
             return -1;
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
@@ -128,7 +129,7 @@ int pc_supervise_become(const struct pc_supervised *request, int gate) {
     if (error >= 0)
         error = pc_filter_install(request->tree, request->tree_instructions, 1);
     // After the filters, which need CAP_SYS_ADMIN.
-    if (error >= 0 && drop_capabilities(request->dropped_capabilities) < 0)
+    if (error >= 0 && drop_capabilities(request->dropped_capabilities, request->no_new_privileges) < 0)
         error = -errno;
     if (error < 0) {
         // With a filter in place and nobody who answers only this may be called; without one the speaker is told too.

@@ -7,7 +7,7 @@ struct AgentOptions: ParsableArguments {
     @Option(
         name: .customLong("socket"),
         help: ArgumentHelp(
-            "The agent's socket; otherwise $\(DefaultPaths.socketVariable), otherwise \(DefaultPaths.socket).",
+            "The agent's socket; otherwise $\(DefaultPaths.socketVariable), otherwise \(DefaultPaths.socket), or agent.sock in a user's own runtime directory.",
             valueName: "path"))
     var socketPath: String?
 
@@ -16,7 +16,7 @@ struct AgentOptions: ParsableArguments {
         if let variable = getenv(DefaultPaths.socketVariable), variable.pointee != 0 {
             return String(cString: variable)
         }
-        return DefaultPaths.socket
+        return DefaultPaths.ownSocket
     }
 }
 

@@ -53,7 +53,7 @@ struct RunCommand: ParsableCommand {
                 programs: SupervisedProcess.Programs(
                     guardProgram: filters.guardProgram, treeProgram: filters.treeProgram),
                 dropping: CapabilitySet(rawValue: filters.droppedCapabilities), noNewPrivileges: geteuid() != 0,
-                ownHostName: !documents.isEmpty, gate: gate)
+                ownHostName: !documents.isEmpty && geteuid() == 0, gate: gate)
             throw ToolFailure(
                 error == EBUSY
                     ? "this process is already under a seccomp listener of somebody else's: it cannot have ours"

@@ -1,3 +1,5 @@
+import Glibc
+
 /// What the command line tools end with.
 public enum ToolExitCode: Int32, Sendable {
     case success = 0
@@ -17,6 +19,22 @@ public enum DefaultPaths {
     public static let runDirectory = "/run/portcullis"
     /// The agent's socket.
     public static let socket = "/run/portcullis/agent.sock"
+    /// The run directory of an agent without privileges, in the user's runtime directory (XDG Base Directory).
+    public static var userRunDirectory: String {
+        (variable("XDG_RUNTIME_DIR") ?? "/run/user/\(geteuid())") + "/portcullis"
+    }
+    /// Where such an agent keeps what outlives it.
+    public static var userStateDirectory: String {
+        (variable("XDG_STATE_HOME") ?? (variable("HOME") ?? "/nonexistent") + "/.local/state") + "/portcullis"
+    }
+    /// The socket of the agent that the calling user talks to.
+    public static var ownSocket: String { geteuid() == 0 ? socket : userRunDirectory + "/agent.sock" }
+
+    private static func variable(_ name: String) -> String? {
+        guard let value = getenv(name), value.pointee == CChar(bitPattern: UInt8(ascii: "/")) else { return nil }
+        return String(cString: value)
+    }
+
     /// Environment variable that names another socket.
     public static let socketVariable = "PORTCULLIS_SOCKET"
 }

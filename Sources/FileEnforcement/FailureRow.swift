@@ -27,6 +27,9 @@ public enum FailureRow: UInt8, Sendable, CaseIterable {
     case workerLost
     /// A notified system call that no rule of the filter asks about.
     case unknownCall
+    /// The program that a thread executes cannot be compared with the one that was decided on: somebody else traces the thread, or
+    /// another thread changed the arguments meanwhile.
+    case executionUnverified
 
     /// The metric's name, as in `status` and on the command line.
     public var name: String {
@@ -43,6 +46,7 @@ public enum FailureRow: UInt8, Sendable, CaseIterable {
         case .deadlineExpired: "deadline-expired"
         case .workerLost: "worker-lost"
         case .unknownCall: "unknown-call"
+        case .executionUnverified: "execution-unverified"
         }
     }
 }

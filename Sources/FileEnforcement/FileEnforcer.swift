@@ -45,16 +45,17 @@ public final class FileEnforcer {
     private let failures: FailureTable
     private let cachesAllows: Bool
     private let reviewsReads: Bool
+    private let seesEvents: Bool
 
     /// Takes over a permission group; `serve` starts answering.
     ///
     /// - Parameters:
-    ///   - group: a group made by `makeGroup`.
+    ///   - group: a group made by `makeGroup`; `nil` where there can be none, and only system calls are decided.
     ///   - wake: an eventfd for the permission thread.
     ///   - reviewsReads: reads through descriptors that others opened are decided too.
     ///   - callThreads: how many threads decide system calls.
     public init(
-        group: Int32, wake: Int32, board: StatusBoard, failures: FailureTable, cachesAllows: Bool, reviewsReads: Bool,
+        group: Int32?, wake: Int32, board: StatusBoard, failures: FailureTable, cachesAllows: Bool, reviewsReads: Bool,
         callThreads: Int = 0
     ) {
         callStates = (0..<callThreads).map { _ in StateCell() }
@@ -63,8 +64,9 @@ public final class FileEnforcer {
         self.failures = failures
         self.cachesAllows = cachesAllows
         groups = PermissionGroups(wake: wake)
-        groups.current.store(group, ordering: .releasing)
-        marks = MarkSet(group: group)
+        seesEvents = group != nil
+        groups.current.store(group ?? -1, ordering: .releasing)
+        marks = MarkSet(group: group ?? -1)
         watch = try? NameWatch()
     }
 
@@ -77,6 +79,7 @@ public final class FileEnforcer {
 
     /// Starts the permission thread. Until now events only queue.
     public func serve(_ reporter: PermissionReporter) throws(KernelError) {
+        guard seesEvents else { return }
         let (groups, cell, board) = (groups, cell, board)
         _ = try KernelThread.start(name: "fan-queue") {
             var loop = PermissionLoop(groups: groups, cell: cell, board: board, reporter: reporter)
@@ -139,9 +142,9 @@ public final class FileEnforcer {
         do { filesystem = try HostFilesystem() } catch { throw .kernel(error) }
         newPlan = MarkPlanner.plan(bundle.parts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads)
         let isFirst = state == nil
-        if !isFirst { try beginGroup(handover) }
+        if !isFirst, seesEvents { try beginGroup(handover) }
         (plan, self.bundle) = (newPlan, bundle)
-        marks.apply(plan, board: board)
+        applyMarks()
         watch?.watch(plan.watched)
         // Indexing a large tree takes longer than a start may: first decide by path, then also by object.
         var index = ObjectIndex(
@@ -152,7 +155,7 @@ public final class FileEnforcer {
         install(makeState(bundle, filesystem, index: index, guarded: guarded))
         board.set(.generation, bundle.host.generation)
         board.set(.activatedAt, KernelClock.wall)
-        if !isFirst { retireGroup(handover) }
+        if !isFirst, seesEvents { retireGroup(handover) }
         reindex(bundle, filesystem)
         return Report(notes: notes())
     }
@@ -162,7 +165,7 @@ public final class FileEnforcer {
         watch?.drain()
         guard let bundle, let filesystem = try? HostFilesystem() else { return nil }
         plan = MarkPlanner.plan(bundle.parts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads)
-        marks.apply(plan, board: board)
+        applyMarks()
         watch?.watch(plan.watched)
         reindex(bundle, filesystem)
         return Report(notes: notes())
@@ -219,6 +222,10 @@ public final class FileEnforcer {
             usleep(200)
         }
         RawDescriptor.close(group)
+    }
+
+    private func applyMarks() {
+        if seesEvents { marks.apply(plan, board: board) }
     }
 
     private func makeState(

@@ -17,7 +17,7 @@ package struct PermissionDecision {
     package var failure: FailureRow?
     /// The same thread just executed the same object, or was denied to, and was reported: a shell whose execve failed opens the file
     /// to see what it is, and the interpreter of a script reads it.
-    var isRepeat = false
+    package var isRepeat = false
     /// The object may be ignored until it is written: nothing but its name was asked for, and nothing was found.
     var cacheable = false
 
@@ -48,6 +48,8 @@ package struct PermissionDecision {
 /// which the object is known. Holds buffers only; allocated once.
 package struct PermissionDecider {
     package var facts = PermissionFacts()
+    /// Executions are told by fanotify, to which the loader that the kernel opens is one of its own.
+    package var seesLoaders = true
     private let pathBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8192, alignment: 8)
     private let nameBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16384, alignment: 8)
     /// Of the object looked at: bytes of its name in `pathBuffer`, and why it could not be identified; negated errnos.
@@ -127,7 +129,7 @@ package struct PermissionDecider {
         if let known = knownName(descriptor, state), let other = judgeAlias(known, category, state) {
             decision = stricter(decision, other, alias: known)
         }
-        if !isExec, access == .open, decision.allow, state.pointee.hasProcessRules {
+        if !isExec, access == .open || access == .openToRead, decision.allow, state.pointee.hasProcessRules {
             judgeInterpreted(state, &decision)
         }
         return finish(decision, isExec)
@@ -324,7 +326,7 @@ package struct PermissionDecider {
     /// In an allow-list of programs, the loader that the kernel itself opens for a listed program needs no entry of its
     /// own; the same loader run by hand does. The waiting thread's kernel stack tells the two apart.
     private func isElfInterpreter(_ state: UnsafePointer<EnforcementState>) -> Bool {
-        guard state.pointee.listsProcesses,
+        guard seesLoaders, state.pointee.listsProcesses,
             state.pointee.interpreters.find(facts.object.device, facts.object.inode) == 1
         else { return false }
         switch ProcFS.kernelStackContains("load_elf_binary", of: facts.thread) {

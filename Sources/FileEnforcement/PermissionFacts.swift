@@ -14,6 +14,8 @@ package struct PermissionFacts {
     package enum Access: Sendable {
         /// It opens it; what for, its system call tells.
         case open
+        /// It opens it to read it, as is known already.
+        case openToRead
         /// It reads through an open descriptor.
         case read
         /// It writes it, or changes its name or metadata.

@@ -17,7 +17,8 @@ public struct AssumedIdentity {
     /// What is in effect; `nil` when it is not known.
     private var effective: CapabilitySet?
 
-    /// For the calling thread, which gets a root and a current directory of its own.
+    /// For the calling thread, which gets a root and a current directory of its own. Without CAP_SETUID and CAP_SETGID it can only act
+    /// as who it is.
     ///
     /// - Throws: EPERM in a sandbox that forbids unshare(2).
     public init() throws(KernelError) {
@@ -26,6 +27,9 @@ public struct AssumedIdentity {
         ownRoot = try PathOpening.open("/", flags: OpenFlags.path | OpenFlags.directory).release()
         try KernelError.check("statx /", ObjectStatus.read(descriptor: ownRoot, into: &ownRootStatus))
         try KernelError.check("capset", regain())
+        groupCount = Int(
+            try KernelError.check(
+                "getgroups", pc_identity_current(&user, &group, groups, UInt32(FileCredentials.groupLimit))))
     }
 
     /// Takes on ids and groups, and leaves only capabilities in effect that the other thread has in effect.
@@ -35,15 +39,19 @@ public struct AssumedIdentity {
     public mutating func become(_ other: borrowing FileCredentials, honoursCapabilities: Bool) -> Int32 {
         if !isSame(other) {
             var identity = pc_identity(
-                uid: other.user, gid: other.group, umask: other.umask, group_count: UInt32(other.groupCount),
+                uid: other.user, gid: other.group, group_count: UInt32(other.groupCount),
                 groups: UnsafePointer(other.groups))
             groupCount = -1
             // Ids that change take capabilities along (capabilities(7)).
             effective = nil
             let result = pc_identity_assume(&identity)
             guard result == 0 else { return result }
-            (user, group, umask, groupCount) = (other.user, other.group, other.umask, other.groupCount)
+            (user, group, groupCount) = (other.user, other.group, other.groupCount)
             groups.update(from: other.groups, count: other.groupCount)
+        }
+        if umask != other.umask {
+            pc_identity_set_umask(other.umask)
+            umask = other.umask
         }
         return setEffective(honoursCapabilities ? other.effective.intersection(permitted) : [])
     }
@@ -82,7 +90,7 @@ public struct AssumedIdentity {
     }
 
     private func isSame(_ other: borrowing FileCredentials) -> Bool {
-        guard user == other.user, group == other.group, umask == other.umask, groupCount == other.groupCount else {
+        guard user == other.user, group == other.group, groupCount == other.groupCount else {
             return false
         }
         for index in 0..<groupCount where groups[index] != other.groups[index] { return false }

@@ -33,6 +33,9 @@ public struct SystemCallNotification: Sendable {
 
 /// seccomp_unotify(2) without allocation. Results are 0 or a negated errno; -ENOENT: nobody waits any more.
 public enum SystemCallListener {
+    /// Whether this kernel has listeners that can hand descriptors over (Linux 5.9), found out on one of a child's.
+    public static var isSupported: Bool { pc_seccomp_addfd_probe() == 0 }
+
     /// Takes the next notification.
     public static func receive(_ listener: Int32, into notification: inout SystemCallNotification) -> Int32 {
         notification.receive(listener)
@@ -83,6 +86,8 @@ public enum RegisterProof: Sendable {
     case callNumber
     /// The registers that tell which capability the call needs, and who makes it.
     case capabilityRegisters
+    /// What runs then is looked at before its first instruction, and killed if it is not what was allowed (`ExecutionStop`).
+    case executionStop
     /// The failure table says allow; nothing was read.
     case failureTable
 }

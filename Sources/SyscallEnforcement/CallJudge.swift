@@ -20,6 +20,7 @@ struct CallJudge {
     init(reporter: PermissionReporter, board: StatusBoard) {
         self.reporter = reporter
         self.board = board
+        decider.seesLoaders = false
     }
 
     /// Forgets the last call.
@@ -61,6 +62,14 @@ struct CallJudge {
         let decision = decider.decideSeen(object, isExec: false, access: access, state)
         hasPath = true
         return note(decision, state)
+    }
+
+    /// Whether an object may be executed, which reads it as well.
+    mutating func permitsExecution(of object: Int32, _ state: UnsafePointer<EnforcementState>) -> Bool {
+        decider.look(at: object, thread: thread, isExec: true, access: .read)
+        let decision = decider.decideSeen(object, isExec: true, access: .read, state)
+        hasPath = true
+        return note(decision, state) && permits(object: object, .read, state)
     }
 
     /// Whether a name in a directory may come to mean something else.
@@ -197,6 +206,8 @@ struct CallJudge {
         if let row = decision.failure { board.count(row) }
         guard decision.effect.rawValue > effect.rawValue else { return decision.allow }
         effect = decision.effect
+        // It was reported as an execution.
+        if decision.isRepeat { return decision.allow }
         // While the thread still waits, and so still is what it was.
         reporter.capture(
             decision, facts: &decider.facts, mechanism: .seccomp, call: call, resource: resource ?? decider.path,

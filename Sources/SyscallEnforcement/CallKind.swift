@@ -4,6 +4,7 @@ enum CallKind: UInt8, CaseIterable {
     case unknown
     case socket, socketpair
     case open, openat, creat
+    case execve, execveat
     case unlink, unlinkat, rmdir
     case rename, renameat, renameat2
     case link, linkat, symlink, symlinkat
@@ -21,7 +22,7 @@ enum CallKind: UInt8, CaseIterable {
     /// The calls that open for writing without a flag, or that change names or metadata: each is notified whatever its registers are.
     static let changes: [CallKind] = allCases.filter {
         switch $0 {
-        case .unknown, .socket, .socketpair, .open, .openat: false
+        case .unknown, .socket, .socketpair, .open, .openat, .execve, .execveat: false
         default: true
         }
     }

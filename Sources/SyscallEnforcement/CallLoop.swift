@@ -179,6 +179,10 @@ package struct CallLoop {
                     state)
             }
             _ = SystemCallListener.finish(tree.listener, notification.id, result: result)
+        case .execution(let program):
+            judge.reportCall(
+                table.name(notification), path: judge.lastPath, notification, isRefused: false, state)
+            execute(program, tree, state)
         case .descriptor(let descriptor, let closeOnExec):
             judge.reportCall(
                 table.name(notification), path: judge.lastPath, notification, isRefused: judge.effect == .block, state)
@@ -192,6 +196,35 @@ package struct CallLoop {
         }
         judge.publish()
         return true
+    }
+
+    // MARK: - Executing
+
+    /// Lets an execution go on, and looks before the program's first instruction whether it is the one that was allowed: its name lies
+    /// in memory that others can change, and names come to mean something else.
+    private mutating func execute(
+        _ program: PathCallBroker.Program, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
+    ) {
+        var error: Int32 = 0
+        guard let stop = ExecutionStop.begin(notification.thread, error: &error) else {
+            // ESRCH: it was killed meanwhile.
+            let allows = error != ESRCH && judge.fail(.executionUnverified, .process, state)
+            _ =
+                allows
+                ? SystemCallListener.proceed(tree.listener, notification.id, because: .failureTable)
+                : SystemCallListener.finish(tree.listener, notification.id, result: -Int(EACCES))
+            return
+        }
+        _ = SystemCallListener.proceed(tree.listener, notification.id, because: .executionStop)
+        guard case .executed(let process) = stop.wait() else { return }
+        judge.publish()
+        judge.begin(
+            thread: process, workload: tree.workload, .init(number: table.nativeNumber(notification)))
+        if broker.verifies(process, program, &judge, state) {
+            stop.release(process)
+        } else {
+            stop.kill(process)
+        }
     }
 
     // MARK: - Waiting

@@ -22,6 +22,9 @@ public struct FilterNeeds: Sendable, Equatable {
 
     /// File rules: calls that write, or change names or metadata.
     public var files = false
+    /// Nobody but the listener sees opens and executions (there is no fanotify, or it does not reach the tree), and rules are about them:
+    /// every one is notified.
+    public var decidesOpens = false
     /// Process rules that a program without a name could get around.
     public var listsPrograms = false
     /// Sockets that rules are about.
@@ -37,7 +40,10 @@ public struct FilterNeeds: Sendable, Equatable {
     public init() {}
 
     /// What a snapshot's rules want.
-    public init(_ snapshot: Snapshot) {
+    ///
+    /// - Parameter seesEvents: fanotify reports the tree's opens and executions.
+    public init(_ snapshot: Snapshot, seesEvents: Bool = true) {
+        decidesOpens = !seesEvents && (snapshot.hasRules(in: .file) || snapshot.hasRules(in: .process))
         files = snapshot.hasRules(in: .file)
         listsPrograms = snapshot.isAllowList(.process)
         if let interest = snapshot.socketInterest {
@@ -65,6 +71,7 @@ public struct FilterNeeds: Sendable, Equatable {
     /// What other rules want as well.
     public mutating func add(_ other: FilterNeeds) {
         files = files || other.files
+        decidesOpens = decidesOpens || other.decidesOpens
         listsPrograms = listsPrograms || other.listsPrograms
         sockets = sockets.joined(other.sockets)
         capabilities.formUnion(other.capabilities)

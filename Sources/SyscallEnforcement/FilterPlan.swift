@@ -16,7 +16,8 @@ public struct FilterPlan: Sendable, Equatable {
         guard !needs.isEmpty else { return }
         addWaysAround()
         addNamespaces()
-        if needs.files { addFileCalls() }
+        if needs.decidesOpens { addOpens() }
+        if needs.files || needs.decidesOpens { addFileCalls(opens: !needs.decidesOpens) }
         if needs.listsPrograms { addNamelessPrograms() }
         addSockets(needs.sockets)
         for (capability, rule) in CapabilityCalls.rules where needs.capabilities.contains(capability) { add(rule) }
@@ -133,8 +134,21 @@ public struct FilterPlan: Sendable, Equatable {
                 [FilterProgram.Comparison(argument: 4, mask: 0x1000, value: 0x1000)]))
     }
 
+    /// Every open but O_PATH, which opens nothing, and every execution.
+    private mutating func addOpens() {
+        let pathOnly = UInt64(UInt32(bitPattern: OpenFlags.path))
+        for (call, flags) in [("open", 1), ("openat", 2)] {
+            add(
+                FilterProgram.Rule(
+                    call, .notify, [FilterProgram.Comparison(argument: flags, mask: pathOnly, value: 0)]))
+        }
+        for call in ["execve", "execveat"] { add(FilterProgram.Rule(call, .notify)) }
+        // Programs loaded as libraries, as a.out had them.
+        add(FilterProgram.Rule("uselib", Self.notImplemented, mayBeUnknown: true))
+    }
+
     /// Calls that write, or change names or metadata: performed in the caller's name, once the rules allow it.
-    private mutating func addFileCalls() {
+    private mutating func addFileCalls(opens: Bool) {
         for kind in CallKind.changes { rules.append(FilterProgram.Rule(kind.name, .notify)) }
         // Its flags lie in memory, and an O_PATH descriptor cannot be handed over: libraries fall back on openat(2).
         add(Self.notImplemented, "openat2")
@@ -149,6 +163,7 @@ public struct FilterPlan: Sendable, Equatable {
                     "ioctl", Self.permissionDenied,
                     [FilterProgram.Comparison(argument: 1, mask: 0xFFFF_FFFF, value: command)]))
         }
+        guard opens else { return }
         // O_WRONLY, O_RDWR and the two together, O_CREAT, O_TRUNC: but not with O_PATH, which opens nothing.
         let pathOnly = UInt64(UInt32(bitPattern: OpenFlags.path))
         for (call, flags) in [("open", 1), ("openat", 2)] {

@@ -1,11 +1,12 @@
 import LinuxKernel
 
-/// A call that opens for writing, or changes a name or metadata, with its arguments in one form whatever its number: registers only,
+/// A call that opens, executes, or changes a name or metadata, with its arguments in one form whatever its number: registers only,
 /// nothing has been read from memory.
 struct PathCall {
     /// What it does.
     enum Operation {
-        case open, unlink, rename, link, symlink, makeDirectory, makeNode, truncate, setMode, setOwner, setAttribute,
+        case open, execute, unlink, rename, link, symlink, makeDirectory, makeNode, truncate, setMode, setOwner,
+            setAttribute,
             removeAttribute, setTimes
     }
 
@@ -59,6 +60,7 @@ struct PathCall {
         case .truncate: return Int64(bitPattern: number) < 0 ? 22 : 0
         case .unlink: known = 0x200
         case .link: known = Self.follow | Self.emptyPath
+        case .execute: known = Self.noFollow | Self.emptyPath
         case .setOwner, .setTimes: known = isDescriptor ? .max : Self.noFollow | Self.emptyPath
         default: known = .max
         }
@@ -89,6 +91,10 @@ struct PathCall {
             self.init(
                 .open, path(0),
                 flags: UInt32(bitPattern: OpenFlags.create | OpenFlags.writeOnly | OpenFlags.truncate), mode: word(1))
+        case .execve: self.init(.execute, path(0))
+        case .execveat:
+            self.init(.execute, pathAt(0), flags: word(4))
+            takeLookupFlags()
         case .unlink: self.init(.unlink, path(0))
         case .rmdir: self.init(.unlink, path(0), flags: 0x200)
         case .unlinkat: self.init(.unlink, pathAt(0), flags: word(2))

@@ -14,8 +14,18 @@ struct PathCallBroker {
         case result(Int)
         /// The caller gets a copy of this descriptor, which is then to be closed.
         case descriptor(Int32, closeOnExec: Bool)
+        /// The caller may execute this object: the kernel performs the call, and what it then runs is compared.
+        case execution(Program)
         /// The call would wait for somebody else: it is to be tried again.
         case waits
+    }
+
+    /// A program that was decided on.
+    struct Program: Equatable {
+        var device: UInt64
+        var inode: UInt64
+        /// What the call named it relative to.
+        var directory: Int32
     }
 
     /// Where calls are denied.
@@ -61,6 +71,7 @@ struct PathCallBroker {
         guard result == 0 else { return .result(Int(result)) }
         switch call.operation {
         case .open: return open(call, tree, thread, &judge, state)
+        case .execute: return execute(call, &judge, state)
         case .unlink: return unlink(call, tree, &judge, state)
         case .rename: return rename(call, tree, &judge, state)
         case .link: return link(call, tree, &judge, state)
@@ -218,7 +229,7 @@ struct PathCallBroker {
         }
         if status.isSymbolicLink { return .result(-Int(ELOOP)) }
         let writes = flags & OpenFlags.accessMode != 0 || flags & OpenFlags.truncate != 0
-        guard permitsSeen(walk.object, writes ? .write : .read, &judge, state) else { return Self.denied }
+        guard permitsSeen(walk.object, writes ? .write : .openToRead, &judge, state) else { return Self.denied }
         if ObjectCalls.filesystem(of: walk.object)?.type == ObjectCalls.procFilesystem {
             // Settings there are those of whoever looks: in other namespaces than ours they would be the wrong ones.
             if !tree.sharesNamespaces || ProcessMemoryFile.isOne(judge.seen.name) { return Self.denied }
@@ -294,6 +305,60 @@ struct PathCallBroker {
     ) -> Bool {
         let seen = judge.seen
         return NamelessObject.isOne(seen.name, seen.status) || judge.permitsSeen(object, access, state)
+    }
+
+    // MARK: - Executing
+
+    private mutating func execute(
+        _ call: PathCall, _ judge: inout CallJudge, _ state: UnsafePointer<EnforcementState>
+    ) -> Answer {
+        guard let status = judge.look(at: walk.object) else { return Self.denied }
+        if status.isSymbolicLink { return .result(-Int(ELOOP)) }
+        // What nobody may execute is nothing to ask about.
+        if !status.isRegularFile || status.mode & 0o111 == 0 { return Self.denied }
+        guard judge.permitsExecution(of: walk.object, state) else { return Self.denied }
+        return .execution(Program(device: status.device, inode: status.inode, directory: call.path.directory))
+    }
+
+    /// Whether a process, which has just executed a program and stands before its first instruction, runs what was decided on last: that
+    /// object itself, or its interpreter, which is decided on here.
+    mutating func verifies(
+        _ process: Int32, _ program: Program, _ judge: inout CallJudge, _ state: UnsafePointer<EnforcementState>
+    ) -> Bool {
+        let object = ProcFS.pin(of: process, "exe")
+        guard object >= 0 else { return judge.fail(.executionUnverified, .process, state) }
+        defer { RawDescriptor.close(object) }
+        if let status = judge.look(at: object), status.device == program.device, status.inode == program.inode {
+            return true
+        }
+        guard judge.permitsExecution(of: object, state) else { return false }
+        // Whoever reads a script gets it by an open of its own; here it has to be the script that was decided on.
+        return isExecutedName(of: process, from: program.directory)
+            || judge.fail(.executionUnverified, .process, state)
+    }
+
+    /// Whether the kernel executed by the name in `path`; it puts the descriptor before one that is relative to one (execveat(2)).
+    private func isExecutedName(of process: Int32, from directory: Int32) -> Bool {
+        guard let expected = path.baseAddress, ExecutedName.read(of: process, into: newPath) >= 0,
+            var executed = UnsafePointer(newPath.baseAddress)
+        else { return false }
+        let isAbsolute = expected[0] == CChar(bitPattern: UInt8(ascii: "/"))
+        if directory != OpenFlags.currentDirectory, !isAbsolute {
+            for byte in "/dev/fd/".utf8 {
+                guard executed.pointee == CChar(bitPattern: byte) else { return false }
+                executed += 1
+            }
+            var number: Int32 = 0
+            while executed.pointee >= 0x30, executed.pointee <= 0x39 {
+                number = number &* 10 &+ Int32(executed.pointee - 0x30)
+                executed += 1
+            }
+            guard number == directory else { return false }
+            if expected[0] == 0 { return executed.pointee == 0 }
+            guard executed.pointee == CChar(bitPattern: UInt8(ascii: "/")) else { return false }
+            executed += 1
+        }
+        return strcmp(executed, expected) == 0
     }
 
     // MARK: - Names that come and go

@@ -22,11 +22,12 @@ extension KernelSuite {
         private static let seeds =
             ProcessInfo.processInfo.environment["PORTCULLIS_SEEDS"].flatMap { Int($0) } ?? 12
 
-        @Test(arguments: Caller.allCases) func aSupervisedCallDoesWhatADirectOneDoes(caller: Caller) throws {
+        @Test(arguments: Caller.allCases, AgentMode.allCases)
+        func aSupervisedCallDoesWhatADirectOneDoes(caller: Caller, mode: AgentMode) throws {
             let scratch = try Scratch()
             // A rule about something else: every call is asked about, and none is refused.
             let policy = AgentUnderTest.policy(file: "matchDirectories: [{dir: \"@/prot/\", recursive: true}]")
-            let agent = try AgentUnderTest(scratch, policies: ["p.yaml": policy])
+            let agent = try AgentUnderTest(scratch, policies: ["p.yaml": policy], options: mode.options)
             let parent = scratch.path("work/parent")
             for seed in 1...Self.seeds {
                 func run(_ prefix: [String]) throws -> [String] {

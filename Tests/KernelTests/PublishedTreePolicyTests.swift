@@ -232,18 +232,18 @@ extension KernelSuite {
             return root
         }
 
-        @Test(arguments: processes + files + calls + capabilities + sockets) func aTreeDoesWhatItsPolicyLets(
-            _ scenario: Scenario
-        ) throws {
+        @Test(arguments: processes + files + calls + capabilities + sockets, AgentMode.allCases)
+        func aTreeDoesWhatItsPolicyLets(_ scenario: Scenario, _ mode: AgentMode) throws {
             let root = try root()
-            let agent = try AgentUnderTest(root, policies: [:], options: scenario.options)
+            let agent = try AgentUnderTest(root, policies: [:], options: scenario.options + mode.options)
             let name = "/state/tree.yaml"
             try root.write(name, try TestFiles.publishedPolicy(scenario.file))
             let before = root.text("/credentials/password")
             let result = agent.tool(["run", "--policies", name, "--"] + scenario.words)
             if let output = scenario.output { #expect(result.output == output, "\(result)") }
             if let status = scenario.status { #expect(result.status == status, "\(result)") }
-            #expect(scenario.error.isEmpty || result.error.contains(scenario.error), "\(result)")
+            let error = scenario.error.replacingOccurrences(of: Self.refused, with: mode.refusal)
+            #expect(error.isEmpty || result.error.contains(error), "\(result)")
             let alerts = agent.alerts(atLeast: scenario.alert == nil ? 0 : 1)
             #expect(alerts.count == (scenario.alert == nil ? 0 : 1), "\(alerts.map(\.fields))")
             if let expected = scenario.alert, let alert = alerts.first {

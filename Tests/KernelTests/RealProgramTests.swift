@@ -150,11 +150,13 @@ extension KernelSuite {
                     """),
         ]
 
-        @Test(arguments: programs) func itDoesWhatItDoesWithoutUs(program: Program) throws {
+        @Test(arguments: programs, AgentMode.allCases)
+        func itDoesWhatItDoesWithoutUs(program: Program, mode: AgentMode) throws {
             let scratch = try Scratch()
             let agent = try AgentUnderTest(
                 scratch,
-                policies: ["p.yaml": AgentUnderTest.policy(file: "matchPaths: [{path: \"@/prot/sub/deep\"}]")])
+                policies: ["p.yaml": AgentUnderTest.policy(file: "matchPaths: [{path: \"@/prot/sub/deep\"}]")],
+                options: mode.options)
             let policy = scratch.outside + "/own.yaml"
             try Self.own.replacingOccurrences(of: "@", with: scratch.root)
                 .write(toFile: policy, atomically: true, encoding: .utf8)

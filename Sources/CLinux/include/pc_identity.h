@@ -7,14 +7,17 @@
 /// Whom the kernel takes the calling *thread* for when it checks access to files (credentials(7)).
 struct pc_identity {
     uint32_t uid, gid;
-    uint32_t umask;
     uint32_t group_count;
     const uint32_t *groups;
 };
 
 /// Gives the thread a root, current directory and umask of its own: unshare(CLONE_FS). 0 or -errno.
 int pc_identity_begin(void);
-/// Takes on user, group, supplementary groups and umask; the thread must have CAP_SETUID and CAP_SETGID in effect. Which
+/// Whom the kernel takes the thread for now: ids and up to `capacity` supplementary groups. Their number, or -errno.
+int pc_identity_current(uint32_t *uid, uint32_t *gid, uint32_t *groups, uint32_t capacity);
+/// The bits that new objects do not get.
+void pc_identity_set_umask(uint32_t bits);
+/// Takes on user, group and supplementary groups; the thread must have CAP_SETUID and CAP_SETGID in effect. Which
 /// capabilities are in effect after it is to be set anew. 0 or -errno.
 int pc_identity_assume(const struct pc_identity *identity);
 /// capset(2) of the thread: what is in effect out of `permitted`, which stays. 0 or -errno.
