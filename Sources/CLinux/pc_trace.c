@@ -38,4 +38,11 @@ int pc_trace_wait(int32_t *thread, int *stop_signal) {
     return PC_TRACE_OTHER;
 }
 
-int pc_trace_end(int32_t thread, int stop_signal) { return trace(PTRACE_DETACH, thread, (unsigned long)stop_signal); }
+int pc_trace_end(int32_t thread, int stop_signal) {
+    int result = trace(PTRACE_DETACH, thread, (unsigned long)stop_signal);
+    // Killed meanwhile: it stays ours, and its parent does not hear of its end, until we do.
+    if (result == -ESRCH)
+        while (waitpid(thread, NULL, __WALL | __WNOTHREAD) < 0 && errno == EINTR)
+            ;
+    return result;
+}

@@ -122,10 +122,34 @@ final class AgentUnderTest {
         return run([place.binaries + "/portcullis"] + words, input: input)
     }
 
+    /// Opens a file `count` times in a tree, while the worker is killed again and again: what the victim counted, and how often the
+    /// worker was killed.
+    func hammer(_ options: [String], _ path: String, _ count: Int) throws -> (text: String, kills: Int) {
+        let tree = Process()
+        let output = Pipe()
+        let command =
+            place.enter + [place.binaries + "/portcullis", "run", "--socket", socket] + options + [
+                "--", place.binaries + "/portcullis-victim", "hammer", path, "\(count)",
+            ]
+        tree.executableURL = URL(fileURLWithPath: command[0])
+        tree.arguments = Array(command.dropFirst())
+        tree.standardOutput = output
+        tree.standardError = FileHandle.nullDevice
+        try tree.run()
+        var kills = 0
+        while tree.isRunning {
+            Thread.sleep(forTimeInterval: 0.05)
+            if let pid = pid(of: "worker"), kill(pid, SIGKILL) == 0 { kills += 1 }
+        }
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        tree.waitUntilExit()
+        return (text, kills)
+    }
+
     func stop() {
         if process.isRunning {
             // nsenter(1) waits for the agent, its only child.
-            if place.enter.isEmpty { process.terminate() } else { children.forEach { kill($0, SIGTERM) } }
+            if !place.enterWaits { process.terminate() } else { children.forEach { kill($0, SIGTERM) } }
         }
         process.waitUntilExit()
     }

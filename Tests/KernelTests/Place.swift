@@ -10,6 +10,12 @@ protocol Place: AnyObject {
     var logDirectory: String { get }
     /// Command before a command that is to run there; empty on the host.
     var enter: [String] { get }
+    /// The first process of such a command waits for the second, instead of becoming it.
+    var enterWaits: Bool { get }
     /// Directory of our programs, as it is seen there.
     var binaries: String { get }
+}
+
+extension Place {
+    var enterWaits: Bool { !enter.isEmpty }
 }

@@ -7,12 +7,24 @@ import Testing
 final class Scratch: Place {
     let root: String
     let outside: String
-    let enter: [String] = []
+    let enter: [String]
+    let enterWaits = false
     var agentDirectory: String { outside }
     var logDirectory: String { outside }
     var binaries: String { AgentUnderTest.binaries }
 
-    init(_ filesystem: Filesystem = .tmpfs) throws {
+    /// A user without privileges, whom the tests need not know by name.
+    static let user = "61234"
+
+    /// - Parameter user: who owns it, and runs agent and victims; `nil` for root.
+    init(_ filesystem: Filesystem = .tmpfs, ownedBy user: String? = nil) throws {
+        enter =
+            user.map {
+                [
+                    "/usr/bin/setpriv", "--reuid=\($0)", "--regid=\($0)", "--clear-groups", "--inh-caps=-all",
+                    "--bounding-set=-all",
+                ]
+            } ?? []
         let id = UUID().uuidString.prefix(8)
         root = "/tmp/portcullis-test-\(id)"
         outside = "/tmp/portcullis-agent-\(id)"
@@ -21,6 +33,7 @@ final class Scratch: Place {
         }
         try filesystem.mount(at: root, support: outside, populate: Self.populate)
         chmod(root, 0o755)
+        if let user { try Shell.check("chown", "-R", "\(user):\(user)", root, outside) }
     }
 
     private static func populate(_ root: String) throws {

@@ -58,7 +58,9 @@ extension KernelSuite {
             let result = run(scratch, prefix: ["setpriv", "--reuid", "65534", "--clear-groups"])
             #expect(result.status == 1)
             #expect(
-                result.error == "portcullisd: CAP_SYS_ADMIN is needed and missing: run as root with that capability\n")
+                result.error
+                    == "portcullisd: CAP_SYS_ADMIN is needed and missing: run as root with that capability, or with --rootless as another user\n"
+            )
         }
 
         @Test func aSecondAgentOnTheSameDirectory() throws {

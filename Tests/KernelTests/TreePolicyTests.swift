@@ -248,23 +248,7 @@ extension KernelSuite {
         @Test func noForbiddenOpenSucceedsWhileTheWorkerIsKilled() throws {
             let (scratch, agent) = try start()
             let policy = try own(scratch, Self.policy("file:\n  matchPaths: [{path: \"@/work/plain\"}]"))
-            let tree = Process()
-            let output = Pipe()
-            tree.executableURL = URL(fileURLWithPath: AgentUnderTest.binaries + "/portcullis")
-            tree.arguments = [
-                "run", "--policies", policy, "--socket", agent.socket, "--",
-                AgentUnderTest.binaries + "/portcullis-victim", "hammer", scratch.path("work/plain"), "10000",
-            ]
-            tree.standardOutput = output
-            tree.standardError = FileHandle.nullDevice
-            try tree.run()
-            var kills = 0
-            while tree.isRunning {
-                Thread.sleep(forTimeInterval: 0.05)
-                if let pid = agent.pid(of: "worker"), kill(pid, SIGKILL) == 0 { kills += 1 }
-            }
-            let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-            tree.waitUntilExit()
+            let (text, kills) = try agent.hammer(["--policies", policy], scratch.path("work/plain"), 10000)
             #expect(text == "succeeded 0 refused 10000\n", "\(kills) kills")
             // Some came while there was no worker, and the next one decided them.
             let status = agent.tool("status", "--json").output

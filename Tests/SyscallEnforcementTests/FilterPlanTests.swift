@@ -8,11 +8,11 @@ import Testing
 /// The filters of supervised trees, as libseccomp writes them out. `RECORD_SNAPSHOTS=1` writes the golden files anew and fails.
 @Suite("Filter plans")
 struct FilterPlanTests {
-    static func needs(_ policy: Policy, posture: Posture = .audit) throws -> FilterNeeds {
+    static func needs(_ policy: Policy, posture: Posture = .audit, seesEvents: Bool = true) throws -> FilterNeeds {
         var postures = Postures()
         postures.network = posture
         let compiled = try SnapshotCompiler(seed: 1).compile(policies: [policy], postures: postures, generation: 1)
-        return try compiled.bytes.withUnsafeBytes { FilterNeeds(try Snapshot(validating: $0)) }
+        return try compiled.bytes.withUnsafeBytes { FilterNeeds(try Snapshot(validating: $0), seesEvents: seesEvents) }
     }
 
     static func policy(_ fill: (inout Policy) -> Void) -> Policy {
@@ -80,7 +80,16 @@ struct FilterPlanTests {
     #if arch(x86_64)
         @Test(arguments: cases.map(\.name)) func theProgramIsAsRecorded(name: String) throws {
             let entry = try #require(Self.cases.first { $0.name == name })
-            let plan = FilterPlan(try Self.needs(entry.policy, posture: entry.posture))
+            try expectRecorded(FilterPlan(try Self.needs(entry.policy, posture: entry.posture)), name)
+        }
+
+        /// Without fanotify the filter has every open and execution notified.
+        @Test func soIsTheProgramThatDecidesOpens() throws {
+            let entry = try #require(Self.cases.first { $0.name == "file" })
+            try expectRecorded(FilterPlan(try Self.needs(entry.policy, seesEvents: false)), "file-without-events")
+        }
+
+        private func expectRecorded(_ plan: FilterPlan, _ name: String) throws {
             let text = try plan.programs().treeProgram.text
             let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
                 .appendingPathComponent("Golden/\(name).pfc")
@@ -120,6 +129,7 @@ struct FilterPlanTests {
         needs.listsPrograms = true
         needs.sockets = .all
         needs.files = true
+        needs.decidesOpens = true
         _ = try FilterPlan(needs).programs()
     }
 }

@@ -333,6 +333,8 @@ static const struct {
     {"random", 5, do_random_calls},
     {"race", 3, do_race},
     {"race-control", 3, do_race_control},
+    {"race-exec", 3, do_race_exec},
+    {"race-exec-control", 3, do_race_exec_control},
     {"unlink", 1, do_unlink},
     {"unlinkat", 1, do_unlinkat},
     {"rmdir", 1, do_rmdir},

@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static char *shared;
@@ -53,6 +54,30 @@ static int race(int rounds) {
     return 0;
 }
 
+// Executes what the path names by then, again and again; allowed programs end with 0, forbidden ones with 1. How often each ran, and how
+// often none did.
+static int race_executions(int seconds) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, flip, NULL) != 0) return -1;
+    int allowed = 0, won = 0, refused = 0;
+    for (time_t end = time(NULL) + seconds; time(NULL) < end;) {
+        pid_t child = fork();
+        if (child == 0) {
+            execl(shared, shared, (char *)NULL);
+            _exit(2);
+        }
+        int status;
+        if (child < 0 || waitpid(child, &status, 0) != child) return -1;
+        if (!WIFEXITED(status) || WEXITSTATUS(status) == 2) refused++;
+        else if (WEXITSTATUS(status) == 1) won++;
+        else allowed++;
+    }
+    atomic_store(&over, 1);
+    pthread_join(thread, NULL);
+    printf("allowed %d won %d refused %d\n", allowed, won, refused);
+    return 0;
+}
+
 static int prepare(char **a) {
     names[0] = a[0], names[1] = a[1];
     if (strlen(a[0]) != strlen(a[1])) return -1;
@@ -62,10 +87,13 @@ static int prepare(char **a) {
     return 0;
 }
 
+// ALLOWED FORBIDDEN SECONDS
+int do_race_exec(char **a) { return prepare(a) < 0 || race_executions(atoi(a[2])) < 0 ? failed() : 0; }
+
 // ALLOWED FORBIDDEN ROUNDS
 int do_race(char **a) { return prepare(a) < 0 || race(atoi(a[2])) < 0 ? failed() : 0; }
 
-static int supervise(int listener, const char *forbidden) {
+static int supervise(int listener, const char *forbidden, int argument) {
     struct seccomp_notif *request;
     struct seccomp_notif_resp *response;
     if (seccomp_notify_alloc(&request, &response) < 0) return -1;
@@ -73,7 +101,7 @@ static int supervise(int listener, const char *forbidden) {
         memset(request, 0, sizeof *request);
         if (seccomp_notify_receive(listener, request) < 0) return errno == EINTR ? 0 : -1;
         char path[4096] = "";
-        struct iovec ours = {path, strlen(forbidden) + 1}, theirs = {(void *)(uintptr_t)request->data.args[1], strlen(forbidden) + 1};
+        struct iovec ours = {path, strlen(forbidden) + 1}, theirs = {(void *)(uintptr_t)request->data.args[argument], strlen(forbidden) + 1};
         process_vm_readv((pid_t)request->pid, &ours, 1, &theirs, 1, 0);
         int isForbidden = strcmp(path, forbidden) == 0;
         *response = (struct seccomp_notif_resp){
@@ -87,7 +115,7 @@ static int supervise(int listener, const char *forbidden) {
 }
 
 // The same under a supervisor that looks at the path and then lets the call go on.
-int do_race_control(char **a) {
+static int race_control(char **a, int call, int argument, int (*run)(int)) {
     if (prepare(a) < 0) return failed();
     // The child's listener, by its number there.
     int *number = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -96,9 +124,9 @@ int do_race_control(char **a) {
     pid_t child = fork();
     if (child == 0) {
         scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-        if (seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(openat), 0) < 0 || seccomp_load(filter) < 0) _exit(1);
+        if (seccomp_rule_add(filter, SCMP_ACT_NOTIFY, call, 0) < 0 || seccomp_load(filter) < 0) _exit(1);
         *number = seccomp_notify_fd(filter);
-        int error = race(atoi(a[2]));
+        int error = run(atoi(a[2]));
         fflush(stdout);
         _exit(error < 0);
     }
@@ -107,10 +135,13 @@ int do_race_control(char **a) {
     int listener = (int)syscall(SYS_pidfd_getfd, pidfd, *number, 0);
     if (listener < 0) return failed();
     pid_t supervisor = fork();
-    if (supervisor == 0) _exit(supervise(listener, a[1]) < 0);
+    if (supervisor == 0) _exit(supervise(listener, a[1], argument) < 0);
     int status;
     waitpid(child, &status, 0);
     kill(supervisor, 9);
     waitpid(supervisor, NULL, 0);
     return status == 0 ? 0 : 10;
 }
+
+int do_race_control(char **a) { return race_control(a, SCMP_SYS(openat), 1, race); }
+int do_race_exec_control(char **a) { return race_control(a, SCMP_SYS(execve), 0, race_executions); }

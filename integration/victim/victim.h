@@ -16,6 +16,8 @@ int do_map(char **arguments);
 int do_random_calls(char **arguments);
 int do_race(char **arguments);
 int do_race_control(char **arguments);
+int do_race_exec(char **arguments);
+int do_race_exec_control(char **arguments);
 
 int do_syscall(char **arguments);
 int do_int80(char **arguments);

@@ -21,7 +21,7 @@ int pc_trace_interrupt(int32_t thread);
 /// Waits for the one thread that the calling thread traces. `thread` is its number by then, which an execution changes; `signal`
 /// is what it is about to get, 0 for none. Returns a pc_trace_stop.
 int pc_trace_wait(int32_t *thread, int *signal);
-/// Lets a stopped thread go on, untraced, with a signal (PTRACE_DETACH). 0 or -errno.
+/// Lets a stopped thread go on, untraced, with a signal (PTRACE_DETACH); waits for the end of one that was killed. 0 or -errno.
 int pc_trace_end(int32_t thread, int signal);
 
 #pragma clang assume_nonnull end
