@@ -32,7 +32,7 @@ var targets: [Target] = [
     module("PolicyModel"),
     module("PolicyLoading", ["PolicyModel", yams]),
     module("PolicyEngine", ["PolicyModel"]),
-    module("Workloads", ["LinuxKernel"]),
+    module("Workloads", ["LinuxKernel", "PolicyModel"]),
     module("FileEnforcement", ["LinuxKernel", "EventRing", "PolicyEngine", "Workloads"]),
     module(
         "SyscallEnforcement",
@@ -43,7 +43,7 @@ var targets: [Target] = [
     tests(of: "PolicyLoading", ["PolicyModel"]),
     tests(of: "PolicyEngine", ["PolicyModel"]),
     tests(of: "LinuxKernel"),
-    tests(of: "Workloads"),
+    tests(of: "Workloads", ["PolicyModel"]),
     tests(of: "FileEnforcement", ["PolicyEngine", "PolicyModel", "EventRing", "LinuxKernel"]),
     tests(of: "SyscallEnforcement", ["PolicyEngine", "PolicyModel", "EventRing", "LinuxKernel"], exclude: ["Golden"]),
     tests(of: "Telemetry", ["EventRing"], exclude: ["Golden"]),
@@ -67,7 +67,7 @@ if !coreOnly {
             "CommandLineTool",
             [
                 "ControlProtocol", "PolicyLoading", "PolicyEngine", "PolicyModel", "LinuxKernel", "Telemetry",
-                argumentParser,
+                "SyscallEnforcement", argumentParser,
             ]),
         .executableTarget(name: "portcullisd", dependencies: ["Agent"], swiftSettings: swift),
         .executableTarget(

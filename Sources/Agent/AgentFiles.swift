@@ -13,6 +13,7 @@ enum AgentFiles {
             (settings.stateDirectory, mode_t(0o700), settings.frontUser),
             (settings.stateDirectory + "/policies", mode_t(0o700), settings.frontUser),
             (settings.stateDirectory + "/trees", mode_t(0o700), settings.frontUser),
+            (settings.stateDirectory + "/containers", mode_t(0o700), settings.frontUser),
         ] {
             if mkdir(path, mode) != 0 && errno != EEXIST { return .failure(.file(path, errno)) }
             var status = stat()
@@ -71,6 +72,7 @@ enum AgentFiles {
     static func removeRunFiles(_ settings: AgentSettings) {
         for role in [AgentRole.guardian, .worker, .front] { unlink(pidPath(role, settings)) }
         unlink(settings.effectiveSocketPath)
+        unlink(settings.runtimeSocketPath)
     }
 
     private static func pidPath(_ role: AgentRole, _ settings: AgentSettings) -> String {

@@ -62,6 +62,9 @@ public struct AgentSettings: Sendable, Equatable {
     /// The socket's path.
     public var effectiveSocketPath: String { socketPath.isEmpty ? runDirectory + "/agent.sock" : socketPath }
 
+    /// The socket that container runtimes send listeners to.
+    public var runtimeSocketPath: String { runDirectory + "/runtime.sock" }
+
     private static let separator = UInt8(0)
 
     /// Flat form: `key=value` strings, each ended by a NUL.

@@ -24,12 +24,16 @@ final class AlertFeed {
 
     /// Processes what is there.
     ///
-    /// - Parameter rule: the description of a rule of a generation.
+    /// - Parameters:
+    ///   - container: a container by its number.
+    ///   - rule: the description of a rule of a generation.
     /// - Returns: true when there may be more.
-    func drain(_ rule: (RuleID, UInt64) -> RuleDescription?) -> Bool {
+    func drain(
+        _ container: (UInt32) -> AlertWorkload?, _ rule: (RuleID, UInt64) -> RuleDescription?
+    ) -> Bool {
         var taken = 0
-        while taken < Self.batch, take(blockRing.next(), rule) { taken += 1 }
-        while taken < Self.batch, take(eventRing.next(), rule) { taken += 1 }
+        while taken < Self.batch, take(blockRing.next(), container, rule) { taken += 1 }
+        while taken < Self.batch, take(eventRing.next(), container, rule) { taken += 1 }
         return taken >= Self.batch
     }
 
@@ -48,10 +52,13 @@ final class AlertFeed {
     }
 
     /// Deals with what was read; false when there was nothing.
-    private func take(_ reading: EventReader.Reading, _ rule: (RuleID, UInt64) -> RuleDescription?) -> Bool {
+    private func take(
+        _ reading: EventReader.Reading, _ container: (UInt32) -> AlertWorkload?,
+        _ rule: (RuleID, UInt64) -> RuleDescription?
+    ) -> Bool {
         switch reading {
         case .empty: return false
-        case .event(let record): process(record, rule)
+        case .event(let record): process(record, container(record.header.container), rule)
         case .lost(let count): lost += count
         // What was not of the expected form is an alert that nobody will see.
         case .corrupt, .invalid: lost += 1
@@ -59,29 +66,33 @@ final class AlertFeed {
         return true
     }
 
-    private func process(_ record: EventRecord, _ rule: (RuleID, UInt64) -> RuleDescription?) {
+    private func process(
+        _ record: EventRecord, _ workload: AlertWorkload?, _ rule: (RuleID, UInt64) -> RuleDescription?
+    ) {
         let id = RuleID(rawValue: record.header.ruleID)
         var event = Self.event(record)
         event.lossCount = lost
         lost = 0
-        pipeline.process(event, rule: metadata(record, id, rule(id, record.header.generation)))
+        pipeline.process(
+            event, rule: metadata(record, id, rule(id, record.header.generation), isHost: workload == nil),
+            workload: workload)
     }
 
-    private func metadata(_ record: EventRecord, _ id: RuleID, _ rule: RuleDescription?) -> RuleMetadata {
+    private func metadata(_ record: EventRecord, _ id: RuleID, _ rule: RuleDescription?, isHost: Bool) -> RuleMetadata {
         let denied = record.header.effect == .block
         let action: RuleMetadata.Action = denied ? .block : .audit
         if record.header.flags.contains(.failurePolicy) {
             let row = FailureRow(rawValue: UInt8(truncatingIfNeeded: record.header.noticeCode))
             return RuleMetadata(
-                policyName: "AgentFailure", message: row?.name ?? "", action: action, isHostPolicy: true)
+                policyName: "AgentFailure", message: row?.name ?? "", action: action, isHostPolicy: isHost)
         }
         if id == .patternLimit {
             return RuleMetadata(
-                policyName: "AgentFailure", message: "pattern-limit", action: action, isHostPolicy: true)
+                policyName: "AgentFailure", message: "pattern-limit", action: action, isHostPolicy: isHost)
         }
-        if id == .defaultPosture { return .defaultPosture(action, isHostPolicy: true) }
+        if id == .defaultPosture { return .defaultPosture(action, isHostPolicy: isHost) }
         guard let rule else {
-            return RuleMetadata(policyName: "UnknownPolicy", action: action, isHostPolicy: true)
+            return RuleMetadata(policyName: "UnknownPolicy", action: action, isHostPolicy: isHost)
         }
         return RuleMetadata(
             policyName: rule.policyName, severity: rule.attributes.severity, tags: rule.attributes.tags,

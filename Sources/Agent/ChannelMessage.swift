@@ -12,6 +12,10 @@ struct ChannelMessage: Equatable {
         case supervise
         /// Which workloads are alive?
         case askWorkloads
+        /// The first process of the container `number` (text: its id) has been set up: its names are going to be asked for.
+        case container
+        /// The container `number` is not going to be supervised.
+        case dropContainer
         // Worker → front
         /// Answer to `supervise`; text says why not.
         case supervised

@@ -24,14 +24,25 @@ final class Front {
     private let server: ControlServer
     private let saved: AppliedPolicyFiles
     private let treeFiles: TreePolicyFiles
+    private let runtimes: RuntimeServer
+    private let containers: ContainerRegistry
     private var scan: [String: LoadResult] = [:]
     private var isStarted: Bool
     /// A front that replaces another found a policy file that does not load: what that file had is in force, but not known
     /// here, so nothing is put in force until the file is mended.
     private var lacksFiles = false
     private var gapLog = GapLog()
+    /// A question to the worker.
+    private struct Launch {
+        var candidate: TreeKeeper.Candidate
+        /// Who waits for the answer; `nil` for a container's runtime, which does not.
+        var client: ControlServer.Client?
+        /// A container's listener; the front's until there is an answer.
+        var listener: Int32?
+    }
+
     /// Clients for whose program somebody waits to be supervised, by the number of the question to the worker.
-    private var launches: [UInt64: (client: ControlServer.Client, candidate: TreeKeeper.Candidate)] = [:]
+    private var launches: [UInt64: Launch] = [:]
     private var launchCount: UInt64 = 0
     /// A start that failed: the exit code.
     private var exitCode: Int32?
@@ -75,7 +86,13 @@ final class Front {
             listener: RoleDescriptor.primary, permittedUsers: settings.isRootless ? [settings.frontUser] : [])
         saved = AppliedPolicyFiles(directory: settings.stateDirectory + "/policies")
         treeFiles = TreePolicyFiles(directory: settings.stateDirectory + "/trees")
-        if !replaces { treeFiles.clear() }
+        runtimes = RuntimeServer(
+            listener: RoleDescriptor.runtimes, permittedUsers: settings.isRootless ? [settings.frontUser] : [])
+        containers = ContainerRegistry(directory: settings.stateDirectory + "/containers")
+        if !replaces {
+            treeFiles.clear()
+            containers.clear()
+        }
     }
 
     private static func alertsSink(_ settings: AgentSettings) -> DescriptorSink {
@@ -93,11 +110,12 @@ final class Front {
         }
         Channel.send(RoleDescriptor.guardian, ChannelMessage(.scanPolicies))
         while exitCode == nil {
-            let more = feed.drain { [pipeline] in pipeline.rule($0, generation: $1) }
+            let more = feed.drain(containers.workload) { [pipeline] in pipeline.rule($0, generation: $1) }
             var poll = PollSet()
             poll.add(RoleDescriptor.guardian, .readable)
             poll.add(RoleDescriptor.peer, .readable)
             poll.add(RoleDescriptor.ringWake, .readable)
+            let firstClient = 3 + runtimes.addDescriptors(to: &poll)
             server.addDescriptors(to: &poll)
             let sleeps = !more && feed.prepareSleep()
             _ = poll.wait(timeoutMilliseconds: sleeps ? 1000 : 0)
@@ -105,7 +123,8 @@ final class Front {
             if poll.isReady(2) { EventDescriptor.drain(RoleDescriptor.ringWake) }
             if poll.isReady(0), let code = readGuardian() { return finish(code) }
             if poll.isReady(1) { readWorker() }
-            server.handle(poll, first: 3) { [self] in answer($0, $1) }
+            runtimes.handle(poll, first: 3) { [self] in take($0, listener: $1) }
+            server.handle(poll, first: firstClient) { [self] in answer($0, $1) }
             subscribers.setWanted(server.hasSubscribers)
             let (lines, lost) = subscribers.take()
             for (index, line) in lines.enumerated() { server.publish(line, lost: index == 0 ? lost : 0) }
@@ -115,7 +134,7 @@ final class Front {
     }
 
     private func finish(_ code: Int32) -> Int32 {
-        while feed.drain({ [pipeline] in pipeline.rule($0, generation: $1) }) {}
+        while feed.drain(containers.workload, { [pipeline] in pipeline.rule($0, generation: $1) }) {}
         telemetry.stop()
         return code
     }
@@ -178,6 +197,8 @@ final class Front {
             store.apply(policies)
             if isStarted {
                 store.workloads = treeFiles.load().mapValues(ofTree)
+                store.containers = Dictionary(
+                    uniqueKeysWithValues: containers.load().map { (SnapshotBundle.container($0.key), $0.value) })
                 // Some may have ended while nobody listened.
                 Channel.send(RoleDescriptor.peer, ChannelMessage(.askWorkloads))
             }
@@ -215,7 +236,7 @@ final class Front {
             if let descriptor { RawDescriptor.close(descriptor) }
             if message.kind == .hello {
                 // What its predecessor was asked is asked again.
-                for (number, launch) in launches { ask(launch.candidate, number) }
+                for (number, launch) in launches { ask(launch, number) }
                 pipeline.workerStarted(generation: message.number)
             } else if message.kind == .supervised {
                 launched(message)
@@ -317,21 +338,24 @@ final class Front {
     }
 
     private func ask(_ process: Int32, _ listener: Int32, workload: UInt64, _ client: ControlServer.Client) {
-        launchCount += 1
         let candidate = TreeKeeper.Candidate(
             pid: process, listener: listener, user: client.user, workload: workload)
-        launches[launchCount] = (client, candidate)
-        ask(candidate, launchCount)
+        ask(Launch(candidate: candidate, client: client))
     }
 
     /// Forgets workloads that are no more.
     private func dropWorkloads(_ isGone: (UInt64) -> Bool) {
         var store = pipeline.latestStore
         let gone = store.workloads.keys.filter(isGone)
-        guard !gone.isEmpty else { return }
+        let goneContainers = store.containers.keys.filter(isGone)
+        guard !gone.isEmpty || !goneContainers.isEmpty else { return }
         for workload in gone {
             store.workloads[workload] = nil
             treeFiles.remove(workload)
+        }
+        for workload in goneContainers {
+            store.containers[workload] = nil
+            containers.end(SnapshotBundle.number(ofContainer: workload))
         }
         pipeline.submit(
             PolicyPipeline.Change(store: store) { outcome in
@@ -339,16 +363,73 @@ final class Front {
             })
     }
 
+    private func ask(_ launch: Launch) {
+        launchCount += 1
+        launches[launchCount] = launch
+        ask(launch, launchCount)
+    }
+
     /// A worker that is being replaced is not asked; its successor's hello asks again.
-    private func ask(_ candidate: TreeKeeper.Candidate, _ number: UInt64) {
-        Channel.send(RoleDescriptor.peer, ChannelMessage(.supervise, number: number, text: candidate.text))
+    private func ask(_ launch: Launch, _ number: UInt64) {
+        Channel.send(
+            RoleDescriptor.peer, ChannelMessage(.supervise, number: number, text: launch.candidate.text),
+            descriptor: launch.listener)
     }
 
     private func launched(_ message: ChannelMessage) {
-        guard let (client, candidate) = launches.removeValue(forKey: message.number) else { return }
-        let problem = message.string
-        if !problem.isEmpty { dropWorkloads { $0 != SnapshotBundle.host && $0 == candidate.workload } }
-        server.send(problem.isEmpty ? .done(messages: []) : .failed(messages: [problem]), to: client)
+        guard let launch = launches.removeValue(forKey: message.number) else { return }
+        let (problem, workload) = (message.string, launch.candidate.workload)
+        if !problem.isEmpty, workload != SnapshotBundle.host { dropWorkloads { $0 == workload } }
+        if let client = launch.client {
+            server.send(problem.isEmpty ? .done(messages: []) : .failed(messages: [problem]), to: client)
+        } else if !problem.isEmpty {
+            AgentLog.error("a container is not supervised, and what its filter asks about fails: \(problem)")
+        }
+        if let listener = launch.listener { RawDescriptor.close(listener) }
+    }
+
+    // MARK: - Containers
+
+    /// A runtime has set a container up, or a further process in one, and sends its listener. Until it is taken over nothing that its
+    /// filter asks about goes on; closed, it fails.
+    private func take(_ state: ContainerProcessState, listener: Int32) {
+        let known = pipeline.latestStore.containers.first { $0.value.id == state.state.id }
+        if let known, state.state.status == "running" {
+            return supervise(state.pid, listener, of: known.key)
+        }
+        guard !lacksFiles, pipeline.active != nil else {
+            RawDescriptor.close(listener)
+            return AgentLog.error("container \(state.state.id) does not start: the policies are not known")
+        }
+        board.add(.workloads)
+        let number = board.value(.workloads)
+        let workload = SnapshotBundle.container(number)
+        let identity = state.identity
+        do { try containers.add(identity, as: number) } catch {
+            RawDescriptor.close(listener)
+            return AgentLog.error("container \(state.state.id) does not start: \(error)")
+        }
+        Channel.send(RoleDescriptor.peer, ChannelMessage(.container, number: workload, text: "\(state.pid)"))
+        var store = pipeline.latestStore
+        store.containers[workload] = identity
+        pipeline.submit(
+            PolicyPipeline.Change(store: store) { [self] outcome in
+                switch outcome {
+                case .activated: supervise(state.pid, listener, of: workload)
+                case .refused(let reason):
+                    AgentLog.error("container \(state.state.id) does not start: \(reason)")
+                    RawDescriptor.close(listener)
+                    containers.end(number)
+                    Channel.send(RoleDescriptor.peer, ChannelMessage(.dropContainer, number: workload))
+                }
+            })
+    }
+
+    private func supervise(_ process: Int32, _ listener: Int32, of container: UInt64) {
+        ask(
+            Launch(
+                candidate: TreeKeeper.Candidate(pid: process, listener: -1, user: 0, workload: container),
+                listener: listener))
     }
 
     private func apply(_ documents: [PolicyDocument], dryRun: Bool, _ client: ControlServer.Client) {

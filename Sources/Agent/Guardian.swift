@@ -16,6 +16,7 @@ final class Guardian {
     private var incarnation: UInt64 = 0
     private let ringWake: Int32
     private let controlSocket: Int32
+    private let runtimeSocket: Int32
     private var alertsFile: Int32
     /// Permission groups, oldest first; the last one is current.
     private var groups: [Int32]
@@ -53,6 +54,9 @@ final class Guardian {
         groups = !settings.usesEvents ? [] : [try FileEnforcer.makeGroup().release()]
         controlSocket = try UnixSocket.listen(
             path: settings.effectiveSocketPath, mode: 0o600, replacingStale: true
+        ).release()
+        runtimeSocket = try UnixSocket.listen(
+            path: settings.runtimeSocketPath, mode: 0o600, replacingStale: true
         ).release()
         alertsFile = try AlertsFile.open(settings)
         (workerEnd, frontEnd) = try Channel.pair()
@@ -282,6 +286,7 @@ final class Guardian {
             (boardMemory, RoleDescriptor.board), (frontEnd, RoleDescriptor.peer),
             (blockRing, RoleDescriptor.blockRing), (eventRing, RoleDescriptor.eventRing),
             (ringWake, RoleDescriptor.ringWake), (controlSocket, RoleDescriptor.primary),
+            (runtimeSocket, RoleDescriptor.runtimes),
         ]
         if alertsFile >= 0 { map.append((alertsFile, RoleDescriptor.secondary)) }
         front = try RoleProcess.start(

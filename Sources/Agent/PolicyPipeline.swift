@@ -26,7 +26,7 @@ final class PolicyPipeline {
         var store: PolicyStore
         var generation: UInt64
         var rules: [RuleDescription]
-        var aliases: [PathAlias]
+        var aliases: [UInt64: [PathAlias]]
         var notes: [PlanNote]
         /// What a supervised tree without policies of its own is started under.
         var needs: TreeNeeds
@@ -35,7 +35,7 @@ final class PolicyPipeline {
     private enum Step {
         case idle
         case resolving(Change, number: UInt64)
-        case loading(Change, number: UInt64, [RuleDescription], [PathAlias], TreeNeeds)
+        case loading(Change, number: UInt64, [RuleDescription], [UInt64: [PathAlias]], TreeNeeds)
     }
 
     private let node: NodeLabels
@@ -83,7 +83,7 @@ final class PolicyPipeline {
     /// What keeps a store from being compiled, or `nil`; puts nothing in force.
     func problem(in store: PolicyStore) -> String? {
         do {
-            _ = try bundle(store, aliases: [], number: nextNumber)
+            _ = try bundle(store, aliases: [:], number: nextNumber)
             return nil
         } catch { return "\(error)" }
     }
@@ -139,14 +139,19 @@ final class PolicyPipeline {
         let number = nextNumber
         nextNumber += 1
         step = .resolving(change, number: number)
+        // What containers name is looked up in their own root.
         let all = change.store.workloads.values.reduce(change.store.policies.filter(node.select), +)
-        let names = NameResolution.encode(PathAlias.names(in: all))
+        let names = NameResolution.encode(
+            [(SnapshotBundle.host, PathAlias.names(in: all))]
+                + change.store.byWorkload.filter { SnapshotBundle.isContainer($0.workload) }.map {
+                    ($0.workload, PathAlias.names(in: $0.policies))
+                })
         if !send(ChannelMessage(.resolve, number: number), names) {
             // The worker is being replaced; its hello starts this step again.
         }
     }
 
-    private func compile(_ change: Change, _ number: UInt64, _ aliases: [PathAlias]) {
+    private func compile(_ change: Change, _ number: UInt64, _ aliases: [UInt64: [PathAlias]]) {
         if let active, active.aliases == aliases, active.store.isEqual(to: change.store) {
             step = .idle
             change.completion(.activated(generation: active.generation))
@@ -168,15 +173,17 @@ final class PolicyPipeline {
 
     /// Compiles the host's policies and those of every workload.
     private func bundle(
-        _ store: PolicyStore, aliases: [PathAlias], number: UInt64
+        _ store: PolicyStore, aliases: [UInt64: [PathAlias]], number: UInt64
     ) throws -> (bytes: [UInt8], rules: [RuleDescription], host: TreeNeeds) {
         var parts: [(workload: UInt64, bytes: [UInt8])] = []
         var rules: [RuleDescription] = []
         var needs: TreeNeeds?
         let host = (SnapshotBundle.host, store.policies.filter(node.select))
-        for (workload, policies) in [host] + store.workloads.sorted(by: { $0.key < $1.key }) {
+        for (workload, policies) in [host] + store.byWorkload {
             let compiled = try SnapshotCompiler().compile(
-                policies: policies, postures: postures, aliases: aliases, generation: number, firstRule: rules.count)
+                policies: policies, postures: postures,
+                aliases: aliases[SnapshotBundle.isContainer(workload) ? workload : SnapshotBundle.host] ?? [],
+                generation: number, firstRule: rules.count)
             parts.append((workload, compiled.bytes))
             rules += compiled.rules.map { rule in
                 var rule = rule

@@ -18,6 +18,8 @@ enum RoleDescriptor {
     static let primary: Int32 = 10
     /// Worker: snapshot in force, when there is one. Front: the alerts file, when there is one.
     static let secondary: Int32 = 11
+    /// Front: the listening socket of container runtimes.
+    static let runtimes: Int32 = 12
     /// Worker: first further permission group of an interrupted reload.
     static let firstRetiring: Int32 = 12
 }

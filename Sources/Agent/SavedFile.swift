@@ -1,4 +1,5 @@
 import Glibc
+import LinuxKernel
 
 /// A small file of the front's, written whole or not at all.
 enum SavedFile {
@@ -19,6 +20,25 @@ enum SavedFile {
             bytes = bytes.dropFirst(written)
         }
         guard fsync(descriptor) == 0, rename(temporary, path) == 0 else { throw WriteError(path: path, errno: errno) }
+    }
+
+    /// The names in a directory.
+    static func names(in directory: String) -> [String] {
+        guard let stream = opendir(directory) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// What is in a file, up to 1 MiB.
+    static func contents(of path: String) -> [UInt8]? {
+        try? PathOpening.open(path, flags: OpenFlags.readOnly | OpenFlags.noFollow).readAll(limit: 1 << 20)
     }
 
     /// A file that could not be written.

@@ -57,12 +57,20 @@ struct StatusReport {
         for note in active?.notes ?? [] where note.rule != .none { notes[note.rule, default: []].append(note.gap.text) }
         return rules.map { rule in
             let row = RuleCoverageTable.row(
-                for: rule, inTree: rule.workload != SnapshotBundle.host, seesEvents: seesEvents)
+                for: rule, inTree: rule.workload != SnapshotBundle.host,
+                seesEvents: seesEvents && !SnapshotBundle.isContainer(rule.workload))
             return RuleCoverage(
-                workload: rule.workload, policy: rule.policyName, category: Self.name(rule), subject: rule.subject,
+                workload: rule.workload, workloadName: name(ofWorkload: rule.workload), policy: rule.policyName,
+                category: Self.name(rule), subject: rule.subject,
                 action: rule.attributes.action.name, position: rule.position.description, enforcedBy: row.enforcedBy,
                 gaps: row.gaps + (notes[rule.id] ?? []))
         }
+    }
+
+    private func name(ofWorkload workload: UInt64) -> String {
+        if workload == SnapshotBundle.host { return "" }
+        guard SnapshotBundle.isContainer(workload) else { return "tree \(workload)" }
+        return "container " + (active?.store.containers[workload]?.name ?? "")
     }
 
     /// What a tree's own rules say and nothing holds: a line each.
@@ -86,7 +94,9 @@ struct StatusReport {
         if !seesEvents {
             result.insert("without fanotify: rules hold in supervised trees ('portcullis run') only", at: 0)
         }
-        let others = active.store.policies.filter { $0.kind != .host }
+        let others = active.store.policies.filter { policy in
+            policy.kind != .host && !active.store.containers.values.contains { $0.isSelected(by: policy) }
+        }
         if !others.isEmpty {
             result.append(
                 "\(others.count) container, cluster or network "

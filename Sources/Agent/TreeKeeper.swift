@@ -1,23 +1,27 @@
 import FileEnforcement
 import Glibc
 import LinuxKernel
+import PolicyEngine
 import SyscallEnforcement
 
 /// The worker's supervised trees: takes the listener of a process that waits at its gate, has the guardian hold it too, and gives
 /// it to the call thread.
 struct TreeKeeper {
     private let board: StatusBoard
-    private let bindings: WorkloadBindings
+    private let enforcer: FileEnforcer
     private let seesEvents: Bool
+    /// Root directories of containers, by workload.
+    private var roots: [UInt64: ContainerRoot] = [:]
     let table: TreeTable
+    private var bindings: WorkloadBindings { enforcer.bindings }
     /// Holds a namespace by which processes are known, so that its number is not given to another one; by tree.
     private var namespaces: [UInt64: Int32] = [:]
 
     /// - Parameter seesEvents: fanotify reports what trees do as well, and has to tell them from others.
-    init(board: StatusBoard, bindings: WorkloadBindings, seesEvents: Bool) throws(KernelError) {
+    init(board: StatusBoard, enforcer: FileEnforcer, seesEvents: Bool) throws(KernelError) {
         self.board = board
         self.seesEvents = seesEvents
-        self.bindings = bindings
+        self.enforcer = enforcer
         table = try TreeTable()
     }
 
@@ -42,7 +46,7 @@ struct TreeKeeper {
         init?(_ text: [UInt8]) {
             let words = String(decoding: text, as: UTF8.self).split(separator: " ")
             guard words.count == 4, let pid = Int32(words[0]), let listener = Int32(words[1]),
-                let user = UInt32(words[2]), let workload = UInt64(words[3]), pid > 1, listener >= 0
+                let user = UInt32(words[2]), let workload = UInt64(words[3]), pid > 1, listener >= -1
             else { return nil }
             self.init(pid: pid, listener: listener, user: user, workload: workload)
         }
@@ -55,14 +59,7 @@ struct TreeKeeper {
     /// - Parameter hold: has the guardian hold the tree's listener under its number; true when it does.
     /// - Returns: why not, as one line; `nil` when the tree is supervised.
     mutating func take(_ candidate: Candidate, hold: (TreeTable.Tree) -> Bool) -> String? {
-        var (listener, namespace): (Int32, Int32) = (-1, -1)
-        var isTaken = false
-        defer {
-            if !isTaken {
-                RawDescriptor.close(listener)
-                RawDescriptor.close(namespace)
-            }
-        }
+        let listener: Int32
         do {
             let process = try ProcessDescriptor.open(candidate.pid)
             // While the descriptor holds the process its number means nobody else.
@@ -71,30 +68,58 @@ struct TreeKeeper {
                 status.uid.real == candidate.user || candidate.user == 0
             else { return "process \(candidate.pid) is not one of the user that asks" }
             listener = try ProcessDescriptor.copyDescriptor(candidate.listener, of: process.raw).release()
-            if candidate.workload != 0, seesEvents {
-                namespace = try PathOpening.open("/proc/\(candidate.pid)/ns/uts", flags: OpenFlags.readOnly).release()
-            }
         } catch { return "the listener of process \(candidate.pid) cannot be taken over: \(error)" }
+        return take(candidate, listener: listener, hold: hold)
+    }
+
+    /// Takes a listener that somebody has sent; it is the keeper's then, whatever comes of it.
+    ///
+    /// - Returns: why not, as one line; `nil` when the tree is supervised.
+    mutating func take(
+        _ candidate: Candidate, listener: Int32, hold: (TreeTable.Tree) -> Bool
+    ) -> String? {
+        var namespace: Int32 = -1
+        var isTaken = false
+        defer {
+            if !isTaken {
+                RawDescriptor.close(listener)
+                RawDescriptor.close(namespace)
+            }
+        }
         guard SystemCallListener.isListener(listener) else {
             return "descriptor \(candidate.listener) of process \(candidate.pid) is no seccomp listener"
         }
         board.add(.treesStarted)
         var tree = Self.tree(board.value(.treesStarted), listener, of: candidate.pid)
         tree.workload = candidate.workload
-        if candidate.workload != 0, seesEvents {
-            var identity = ObjectStatus()
-            guard !tree.sharesHostName, ObjectStatus.read(descriptor: namespace, into: &identity) == 0,
-                bindings.workload(ofNamespace: identity.inode) == 0
-            else { return "process \(candidate.pid) has no UTS namespace of its own, by which it would be known" }
-            guard bindings.bind(namespace: identity.inode, to: candidate.workload) else {
-                return "there are too many supervised trees with policies of their own"
+        let isContainer = SnapshotBundle.isContainer(candidate.workload)
+        if isContainer {
+            if let problem = takeRoot(of: candidate.pid, as: candidate.workload) ?? activate(candidate.workload) {
+                return problem
             }
-            tree.namespace = identity.inode
+            tree.process = candidate.pid
+        }
+        if candidate.workload != 0, seesEvents {
+            do {
+                namespace = try PathOpening.open("/proc/\(candidate.pid)/ns/uts", flags: OpenFlags.readOnly).release()
+            } catch { return "the namespaces of process \(candidate.pid) cannot be told: \(error)" }
+            var identity = ObjectStatus()
+            let isOwn = ObjectStatus.read(descriptor: namespace, into: &identity) == 0 && !tree.sharesHostName
+            let known = bindings.workload(ofNamespace: identity.inode)
+            // Only one of the trees of a container has the namespace unbound at its end: the last.
+            if isOwn, known == 0 || isContainer && known == candidate.workload {
+                guard bindings.bind(namespace: identity.inode, to: candidate.workload) else {
+                    return "there are too many supervised trees with policies of their own"
+                }
+                tree.namespace = identity.inode
+            } else if !isContainer {
+                return "process \(candidate.pid) has no UTS namespace of its own, by which it would be known"
+            }
         }
         // Without the guardian the tree's calls would fail with the worker, which is closed, not open; go on.
         if !hold(tree) { AgentLog.warning("the guardian does not hold the listener of tree \(tree.number)") }
         SystemCallListener.wakeSynchronously(listener)
-        guard table.add(tree) else {
+        guard table.add(tree, isStarting: isContainer) else {
             release(tree)
             return "there are \(TreeTable.capacity) supervised trees already"
         }
@@ -103,15 +128,55 @@ struct TreeKeeper {
         return showCount()
     }
 
+    /// Takes a container's root directory, under which its names are looked up; why not, as one line.
+    mutating func takeRoot(of process: Int32, as workload: UInt64) -> String? {
+        guard roots[workload] == nil else { return nil }
+        do {
+            let root = try PathOpening.open(
+                "/proc/\(process)/root", flags: OpenFlags.path | OpenFlags.directory
+            ).release()
+            roots[workload] = ContainerRoot(root: root, mounts: [])
+            roots[workload]?.mounts = try MountTable.read(of: process)
+            return nil
+        } catch {
+            dropRoot(of: workload)
+            return "the root of process \(process) cannot be told: \(error)"
+        }
+    }
+
+    /// The root directory of a container; `nil` for one that is not known.
+    func root(of workload: UInt64) -> Int32? { roots[workload]?.root }
+
+    /// Has a container decided by what its processes see; why not, as one line.
+    private mutating func activate(_ workload: UInt64) -> String? {
+        guard let root = roots[workload], enforcer.add(root, as: workload) else {
+            return "the container's policies are not in force"
+        }
+        return nil
+    }
+
+    /// Forgets a container.
+    mutating func dropRoot(of workload: UInt64) {
+        enforcer.remove(container: workload)
+        if let root = roots.removeValue(forKey: workload) { RawDescriptor.close(root.root) }
+    }
+
     /// Takes a tree that a worker before had; closes the listener when there are too many.
-    func inherit(_ number: UInt64, listener: Int32, note: [UInt8]) {
+    mutating func inherit(_ number: UInt64, listener: Int32, note: [UInt8]) {
         let words = String(decoding: note, as: UTF8.self).split(separator: " ").compactMap { UInt64($0) }
         let flags = words.first ?? 0
-        let tree = TreeTable.Tree(
+        var tree = TreeTable.Tree(
             number: number, listener: listener, honoursCapabilities: flags & 1 != 0, sharesNamespaces: flags & 2 != 0,
             sharesHostName: flags & 4 != 0, workload: words.count > 1 ? words[1] : 0,
             namespace: words.count > 2 ? words[2] : 0)
+        tree.process = words.count > 3 ? Int32(truncatingIfNeeded: words[3]) : 0
         if tree.workload != 0, tree.namespace != 0 { _ = bindings.bind(namespace: tree.namespace, to: tree.workload) }
+        if SnapshotBundle.isContainer(tree.workload) {
+            // The listener shows that the container lives, and it lives no longer than the process it began with.
+            if let problem = takeRoot(of: tree.process, as: tree.workload) ?? activate(tree.workload) {
+                AgentLog.error("\(problem): its calls are denied")
+            }
+        }
         if !table.add(tree) { RawDescriptor.close(listener) }
         showCount()
     }
@@ -120,13 +185,16 @@ struct TreeKeeper {
     static func note(_ tree: TreeTable.Tree) -> [UInt8] {
         let flags =
             (tree.honoursCapabilities ? 1 : 0) | (tree.sharesNamespaces ? 2 : 0) | (tree.sharesHostName ? 4 : 0)
-        return Array("\(flags) \(tree.workload) \(tree.namespace)".utf8)
+        return Array("\(flags) \(tree.workload) \(tree.namespace) \(tree.process)".utf8)
     }
 
-    /// A tree is no more: its processes have ended.
-    mutating func release(_ tree: TreeTable.Tree) {
-        if tree.namespace != 0 { bindings.unbind(namespace: tree.namespace) }
+    /// A tree is no more: its processes have ended. Whether its workload has no tree left.
+    @discardableResult mutating func release(_ tree: TreeTable.Tree) -> Bool {
         if let pin = namespaces.removeValue(forKey: tree.number) { RawDescriptor.close(pin) }
+        guard tree.workload != 0, !table.workloads.contains(tree.workload) else { return false }
+        if tree.namespace != 0 { bindings.unbind(namespace: tree.namespace) }
+        if SnapshotBundle.isContainer(tree.workload) { dropRoot(of: tree.workload) }
+        return true
     }
 
     /// Says how many trees there are.

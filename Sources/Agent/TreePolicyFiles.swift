@@ -38,16 +38,5 @@ struct TreePolicyFiles {
 
     private static func workload(of file: String) -> UInt64? { file.split(separator: "-").first.flatMap { UInt64($0) } }
 
-    private var files: [String] {
-        guard let stream = opendir(directory) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names
-    }
+    private var files: [String] { SavedFile.names(in: directory) }
 }

@@ -31,7 +31,7 @@ final class Worker {
             group: settings.usesEvents ? RoleDescriptor.primary : nil, wake: wake, board: board,
             failures: settings.failures,
             cachesAllows: settings.cachesAllows, reviewsReads: settings.accessReview, callThreads: CallLoop.threads)
-        trees = try TreeKeeper(board: board, bindings: enforcer.bindings, seesEvents: settings.usesEvents)
+        trees = try TreeKeeper(board: board, enforcer: enforcer, seesEvents: settings.usesEvents)
         self.incarnation = incarnation
         reporter = try Self.makeReporter(board, RingOwner.control(incarnation))
         leftovers = (0..<retiring).map { RoleDescriptor.firstRetiring + Int32($0) }
@@ -84,8 +84,7 @@ final class Worker {
             if poll.isReady(4) {
                 for tree in trees.table.takeEnded() {
                     send(.dropListener, number: tree.number)
-                    trees.release(tree)
-                    if tree.workload != 0 { tellFront(ChannelMessage(.workloadEnded, number: tree.workload)) }
+                    if trees.release(tree) { tellFront(ChannelMessage(.workloadEnded, number: tree.workload)) }
                 }
                 trees.showCount()
             }
@@ -150,21 +149,28 @@ final class Worker {
         }
     }
 
-    private func supervise(_ message: ChannelMessage) {
+    /// - Parameter listener: the listener itself; otherwise it is taken from the candidate.
+    private func supervise(_ message: ChannelMessage, listener: Int32? = nil) {
         var held: UInt64?
-        let problem =
-            TreeKeeper.Candidate(message.text).map { candidate in
-                trees.take(candidate) { tree in
-                    held = tree.number
-                    return Channel.send(
-                        RoleDescriptor.guardian,
-                        ChannelMessage(.holdListener, number: tree.number, text: TreeKeeper.note(tree)),
-                        descriptor: tree.listener)
-                        && Channel.receive(
-                            RoleDescriptor.guardian, kind: .listenerHeld,
-                            timeoutMilliseconds: Int32(settings.deadlineMilliseconds)) != nil
-                } ?? ""
-            } ?? "not a request of this version"
+        let hold: (TreeTable.Tree) -> Bool = { [settings] tree in
+            held = tree.number
+            return Channel.send(
+                RoleDescriptor.guardian,
+                ChannelMessage(.holdListener, number: tree.number, text: TreeKeeper.note(tree)),
+                descriptor: tree.listener)
+                && Channel.receive(
+                    RoleDescriptor.guardian, kind: .listenerHeld,
+                    timeoutMilliseconds: Int32(settings.deadlineMilliseconds)) != nil
+        }
+        let problem: String
+        if let candidate = TreeKeeper.Candidate(message.text) {
+            problem =
+                (listener.map { trees.take(candidate, listener: $0, hold: hold) } ?? trees.take(candidate, hold: hold))
+                ?? ""
+        } else {
+            if let listener { RawDescriptor.close(listener) }
+            problem = "not a request of this version"
+        }
         if !problem.isEmpty, let held { send(.dropListener, number: held) }
         tellFront(ChannelMessage(.supervised, number: message.number, text: problem))
     }
@@ -205,11 +211,20 @@ final class Worker {
             case .none: return true
             case .closed: return false
             case .message(let message, let descriptor):
-                defer { if let descriptor { RawDescriptor.close(descriptor) } }
+                var isTaken = false
+                defer { if let descriptor, !isTaken { RawDescriptor.close(descriptor) } }
                 switch (message.kind, descriptor) {
                 case (.resolve, let memory?): resolve(message.number, memory)
                 case (.snapshot, let memory?): load(message.number, memory)
-                case (.supervise, _): supervise(message)
+                case (.supervise, nil): supervise(message)
+                case (.supervise, let listener?):
+                    isTaken = true
+                    supervise(message, listener: listener)
+                case (.container, _):
+                    if let problem = trees.takeRoot(of: Int32(message.string) ?? 0, as: message.number) {
+                        AgentLog.error(problem)
+                    }
+                case (.dropContainer, _): trees.dropRoot(of: message.number)
                 case (.askWorkloads, _):
                     let numbers = trees.table.workloads.map(String.init).joined(separator: " ")
                     tellFront(ChannelMessage(.workloads, text: numbers))
@@ -221,16 +236,24 @@ final class Worker {
 
     private func resolve(_ number: UInt64, _ descriptor: Int32) {
         guard let bytes = SealedRegion.contents(of: descriptor) else { return }
-        var answer: [UInt8] = []
-        guard var view = try? HostFilesystem() else { return }
-        for name in bytes.split(separator: 0) {
-            let literal = Array(name)
-            let canonical = RealName.of(literal) { view.object(at: $0)?.canonicalPath }
-            if let canonical, canonical != literal {
-                answer += literal + [0] + canonical + [0]
+        let answer = NameResolution.groups(bytes).map { group in
+            guard let root = trees.root(of: group.workload) else {
+                return (group.workload, group.workload == SnapshotBundle.host ? Self.realNames(of: group.names) : [])
             }
+            return (group.workload, (try? RootedWork.run(in: root) { Self.realNames(of: group.names) }) ?? [])
         }
-        tellFront(ChannelMessage(.resolved, number: number), answer)
+        tellFront(ChannelMessage(.resolved, number: number), NameResolution.encode(answer))
+    }
+
+    /// Names in the calling thread's root that lead elsewhere, each with where to.
+    private static func realNames(of names: [String]) -> [String] {
+        var view = HostFilesystem(mounts: [])
+        return names.flatMap { name -> [String] in
+            let literal = Array(name.utf8)
+            let canonical = RealName.of(literal) { view.object(at: $0)?.canonicalPath }
+            guard let canonical, canonical != literal else { return [] }
+            return [name, String(decoding: canonical, as: UTF8.self)]
+        }
     }
 
     private func load(_ number: UInt64, _ descriptor: Int32) {

@@ -163,12 +163,12 @@ ssize_t pc_readlink(int directory, const char *path, void *buffer, size_t capaci
     return (size_t)length == capacity ? -ENAMETOOLONG : length;
 }
 
-ssize_t pc_descriptor_path(int fd, void *buffer, size_t capacity) {
+ssize_t pc_descriptor_path(int proc, int fd, void *buffer, size_t capacity) {
     if (fd < 0)
         return -EBADF;
-    char path[32] = "/proc/self/fd/";
-    *append_number(path + 14, (uint32_t)fd) = 0;
-    return pc_readlink(AT_FDCWD, path, buffer, capacity);
+    char path[32] = "self/fd/";
+    *append_number(path + 8, (uint32_t)fd) = 0;
+    return pc_readlink(proc, path, buffer, capacity);
 }
 
 int pc_openat(int directory, const char *path, int flags, uint32_t mode) {

@@ -50,7 +50,8 @@ struct PortcullisCommand: ParsableCommand {
         version: ReleaseVersion.text,
         subcommands: [
             CheckCommand.self, SimulateCommand.self, ApplyCommand.self, DeleteCommand.self, GetCommand.self,
-            StatusCommand.self, RunCommand.self, SystemdCommand.self, LogsCommand.self, ProbeCommand.self,
+            StatusCommand.self, RunCommand.self, ContainerProfileCommand.self,
+            SystemdCommand.self, LogsCommand.self, ProbeCommand.self,
             UnlockCommand.self,
             VersionCommand.self,
         ])

@@ -37,7 +37,7 @@ struct StatusReport {
             let isEnforced = !rule.enforcedBy.isEmpty
             table.add(
                 [
-                    rule.workload == 0 ? rule.policy : "tree \(rule.workload): \(rule.policy)", rule.category,
+                    rule.workload == 0 ? rule.policy : "\(rule.workloadName): \(rule.policy)", rule.category,
                     rule.action, rule.subject,
                     isEnforced ? rule.enforcedBy.joined(separator: ", ") : "NOT ENFORCED",
                 ],

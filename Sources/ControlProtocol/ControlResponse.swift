@@ -127,8 +127,10 @@ public struct FailureStatus: Codable, Sendable, Equatable {
 
 /// What holds a rule, and what it cannot be held against.
 public struct RuleCoverage: Codable, Sendable, Equatable {
-    /// Number of the supervised tree whose own rule it is; 0 = the host's.
+    /// Number of the workload whose own rule it is; 0 = the host's.
     public var workload: UInt64
+    /// The same for people: `tree 3`, `container web`; empty for the host.
+    public var workloadName: String
     /// Policy name.
     public var policy: String
     /// process, file, network, dns, capabilities, syscalls or presets.
@@ -146,10 +148,11 @@ public struct RuleCoverage: Codable, Sendable, Equatable {
 
     /// Creates an entry.
     public init(
-        workload: UInt64 = 0, policy: String, category: String, subject: String, action: String, position: String,
-        enforcedBy: [String], gaps: [String]
+        workload: UInt64 = 0, workloadName: String = "", policy: String, category: String, subject: String,
+        action: String, position: String, enforcedBy: [String], gaps: [String]
     ) {
         self.workload = workload
+        self.workloadName = workloadName
         self.policy = policy
         self.category = category
         self.subject = subject

@@ -30,6 +30,11 @@ public enum DefaultPaths {
     /// The socket of the agent that the calling user talks to.
     public static var ownSocket: String { geteuid() == 0 ? socket : userRunDirectory + "/agent.sock" }
 
+    /// The socket for container runtimes of the same agent.
+    public static var ownRuntimeSocket: String {
+        (geteuid() == 0 ? runDirectory : userRunDirectory) + "/runtime.sock"
+    }
+
     private static func variable(_ name: String) -> String? {
         guard let value = getenv(name), value.pointee == CChar(bitPattern: UInt8(ascii: "/")) else { return nil }
         return String(cString: value)

@@ -82,6 +82,8 @@ public struct EventHeader: Sendable, Equatable {
     public var syscall: Int32 = -1
     /// `O_*` flags of the open.
     public var openFlags: UInt32 = 0
+    /// The container that the process belongs to; 0 for none.
+    public var container: UInt32 = 0
     /// Which notice; 0 for other kinds.
     public var noticeCode: UInt32 = 0
 

@@ -31,7 +31,7 @@ public struct EventRecord: Sendable, Equatable {
         let raw = bytes.loadUnaligned(as: pc_event_header.self)
         guard raw.version == UInt16(PC_EVENT_VERSION) else { throw .version(raw.version) }
         guard Int(raw.header_size) == headerSize else { throw .headerSize(raw.header_size) }
-        guard raw.reserved == (0, 0, 0) else { throw .reserved }
+        guard raw.reserved == 0 else { throw .reserved }
         guard let kind = EventHeader.Kind(rawValue: raw.kind) else { throw .value(field: "kind", raw.kind) }
         guard let category = EventHeader.Category(rawValue: raw.category) else {
             throw .value(field: "category", raw.category)
@@ -54,6 +54,7 @@ public struct EventRecord: Sendable, Equatable {
         header.syscall = raw.syscall_nr
         header.openFlags = raw.open_flags
         header.noticeCode = raw.notice_code
+        header.container = UInt32(raw.container_low) | UInt32(raw.container_high) << 16
 
         var starts: [10 of Int] = .init(repeating: 0)
         for index in 0..<EventField.count {

@@ -57,6 +57,8 @@ public struct EventWriter: ~Copyable, @unchecked Sendable {
         raw.syscall_nr = header.syscall
         raw.open_flags = header.openFlags
         raw.notice_code = header.noticeCode
+        raw.container_low = UInt16(truncatingIfNeeded: header.container)
+        raw.container_high = UInt16(truncatingIfNeeded: header.container >> 16)
         buffer.storeBytes(of: raw, as: pc_event_header.self)
         var end = Self.headerSize
         for index in 0..<EventField.count {

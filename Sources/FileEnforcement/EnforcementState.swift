@@ -7,6 +7,8 @@ package struct EnforcementState {
     package var snapshot: Snapshot
     /// Those of other workloads, in the same memory.
     package var workloads: WorkloadSnapshots
+    /// What containers are decided with.
+    package var containers: ContainerViews
     /// Who belongs to one.
     var bindings: WorkloadBindings
     /// Host mounts by id.
@@ -25,6 +27,16 @@ package struct EnforcementState {
     var hasProcessRules: Bool
     /// Allowed objects may be cached by ignore marks.
     var cachesAllows: Bool
+
+    /// Gives back everything that it alone holds.
+    func deallocate() {
+        mounts.deallocate()
+        index.deallocate()
+        interpreters.deallocate()
+        guarded.deallocate()
+        workloads.deallocate()
+        containers.deallocate()
+    }
 }
 
 /// The pointer through which the control thread hands a new `EnforcementState` to one deciding thread.

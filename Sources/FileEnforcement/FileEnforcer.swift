@@ -46,6 +46,9 @@ public final class FileEnforcer {
     private let cachesAllows: Bool
     private let reviewsReads: Bool
     private let seesEvents: Bool
+    private var containers: [UInt64: ContainerRoot] = [:]
+    /// Most objects known by name in one container.
+    private static let containerIndexCapacity = 20_000
 
     /// Takes over a permission group; `serve` starts answering.
     ///
@@ -140,7 +143,7 @@ public final class FileEnforcer {
         let newPlan: MarkPlan
         let filesystem: HostFilesystem
         do { filesystem = try HostFilesystem() } catch { throw .kernel(error) }
-        newPlan = MarkPlanner.plan(bundle.parts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads)
+        newPlan = MarkPlanner.plan(bundle.hostParts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads)
         let isFirst = state == nil
         if !isFirst, seesEvents { try beginGroup(handover) }
         (plan, self.bundle) = (newPlan, bundle)
@@ -151,7 +154,7 @@ public final class FileEnforcer {
             capacity: max(state?.pointee.index.count ?? 0, 16), spareBytes: state?.pointee.index.pathBytes ?? 0)
         if let known = state?.pointee.index { index.carryOver(known) }
         // The first time nobody can be renaming yet: no tree is supervised before there are rules.
-        let guarded = isFirst ? GuardedDirectories() : GuardedDirectories(bundle)
+        let guarded = isFirst ? GuardedDirectories() : Self.guarded(bundle)
         install(makeState(bundle, filesystem, index: index, guarded: guarded))
         board.set(.generation, bundle.host.generation)
         board.set(.activatedAt, KernelClock.wall)
@@ -164,7 +167,7 @@ public final class FileEnforcer {
     public func namesChanged() -> Report? {
         watch?.drain()
         guard let bundle, let filesystem = try? HostFilesystem() else { return nil }
-        plan = MarkPlanner.plan(bundle.parts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads)
+        plan = MarkPlanner.plan(bundle.hostParts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads)
         applyMarks()
         watch?.watch(plan.watched)
         reindex(bundle, filesystem)
@@ -232,12 +235,62 @@ public final class FileEnforcer {
         _ bundle: SnapshotBundle, _ filesystem: HostFilesystem, index: ObjectIndex, guarded: GuardedDirectories
     ) -> EnforcementState {
         EnforcementState(
-            snapshot: bundle.host, workloads: WorkloadSnapshots(bundle), bindings: bindings,
+            snapshot: bundle.host, workloads: WorkloadSnapshots(bundle), containers: views(bundle), bindings: bindings,
             mounts: MountNames(filesystem.mounts), index: index,
             guarded: guarded, interpreters: Interpreters.objects(), failures: failures,
-            listsProcesses: bundle.parts.contains { $0.snapshot.isAllowList(.process) },
-            hasProcessRules: bundle.parts.contains { $0.snapshot.hasRules(in: .process) },
+            listsProcesses: bundle.hostParts.contains { $0.snapshot.isAllowList(.process) },
+            hasProcessRules: bundle.hostParts.contains { $0.snapshot.hasRules(in: .process) },
             cachesAllows: cachesAllows)
+    }
+
+    private static func guarded(_ bundle: SnapshotBundle) -> GuardedDirectories {
+        GuardedDirectories(bundle.hostParts.map { ($0.workload, $0.snapshot) })
+    }
+
+    // MARK: - Containers
+
+    /// Takes a container in: from now on it is decided by its own policies, in the snapshots in force and in later ones.
+    ///
+    /// - Returns: false when there are none of it.
+    package func add(_ container: ContainerRoot, as workload: UInt64) -> Bool {
+        containers[workload] = container
+        guard let bundle, let state, let filesystem = try? HostFilesystem() else { return false }
+        // What is known of the host stays as it is.
+        var index = ObjectIndex(capacity: max(state.pointee.index.count, 16), spareBytes: state.pointee.index.pathBytes)
+        index.carryOver(state.pointee.index)
+        install(makeState(bundle, filesystem, index: index, guarded: Self.guarded(bundle)))
+        return self.state?.pointee.containers.view(of: workload) != nil
+    }
+
+    /// A container is no more.
+    package func remove(container workload: UInt64) { containers[workload] = nil }
+
+    private func views(_ bundle: SnapshotBundle) -> ContainerViews {
+        ContainerViews(
+            bundle.parts.compactMap { part in
+                guard let container = containers[part.workload],
+                    let view = try? RootedWork.run(in: container.root, { makeView(part.snapshot, container) })
+                else { return nil }
+                return (part.workload, view)
+            })
+    }
+
+    /// On a thread whose root is the container's.
+    private func makeView(
+        _ snapshot: Snapshot, _ container: ContainerRoot
+    ) -> UnsafeMutablePointer<EnforcementState> {
+        let filesystem = HostFilesystem(mounts: container.mounts)
+        let plan = MarkPlanner.plan([snapshot], view: filesystem, reviewsReads: false)
+        let (index, _) = ObjectIndexer.index(plan.indexed, limit: Self.containerIndexCapacity, known: nil)
+        let view = UnsafeMutablePointer<EnforcementState>.allocate(capacity: 1)
+        view.initialize(
+            to: EnforcementState(
+                snapshot: snapshot, workloads: WorkloadSnapshots(), containers: ContainerViews(), bindings: bindings,
+                mounts: MountNames(container.mounts), index: index,
+                guarded: GuardedDirectories([(SnapshotBundle.host, snapshot)]), interpreters: Interpreters.objects(),
+                failures: failures, listsProcesses: snapshot.isAllowList(.process),
+                hasProcessRules: snapshot.hasRules(in: .process), cachesAllows: false))
+        return view
     }
 
     private func reindex(_ bundle: SnapshotBundle, _ filesystem: HostFilesystem) {
@@ -245,7 +298,7 @@ public final class FileEnforcer {
             plan.indexed, limit: Self.indexCapacity, known: state?.pointee.index)
         if !isComplete { plan.notes.insert(PlanNote(rule: .none, gap: .indexFull)) }
         install(
-            makeState(bundle, filesystem, index: index, guarded: GuardedDirectories(bundle)))
+            makeState(bundle, filesystem, index: index, guarded: Self.guarded(bundle)))
         board.set(.indexedObjects, UInt64(index.count))
     }
 
@@ -256,11 +309,7 @@ public final class FileEnforcer {
         for cell in callStates { _ = cell.exchange(next) { usleep(50) } }
         state = next
         guard let old else { return }
-        old.pointee.mounts.deallocate()
-        old.pointee.index.deallocate()
-        old.pointee.interpreters.deallocate()
-        old.pointee.guarded.deallocate()
-        old.pointee.workloads.deallocate()
+        old.pointee.deallocate()
         UnsafeMutablePointer(mutating: old).deallocate()
     }
 

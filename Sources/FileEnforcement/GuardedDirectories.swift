@@ -30,11 +30,13 @@ struct GuardedDirectories {
     /// Subjects at most, each once for each directory above it. More are guarded no further: the rules' own paths still are.
     static let limit = 200_000
 
-    /// Collects what the Block rules of all workloads name.
-    init(_ bundle: SnapshotBundle) {
+    /// Collects what the Block rules name, in the calling thread's root.
+    ///
+    /// - Parameter parts: workloads and their policies.
+    init(_ parts: [(workload: UInt64, snapshot: Snapshot)]) {
         var ancestors = AncestorCache()
         var found: [Found] = []
-        for part in bundle.parts { Self.collect(part, &ancestors, &found) }
+        for part in parts { Self.collect(part, &ancestors, &found) }
         table = FlatTable(capacity: found.count)
         subjects = .allocate(capacity: max(found.count, 1))
         for (index, entry) in found.enumerated() {
@@ -57,7 +59,7 @@ struct GuardedDirectories {
     }
 
     private static func collect(
-        _ part: SnapshotBundle.Part, _ ancestors: inout AncestorCache, _ found: inout [Found]
+        _ part: (workload: UInt64, snapshot: Snapshot), _ ancestors: inout AncestorCache, _ found: inout [Found]
     ) {
         var unconditional: Set<AncestorCache.Object> = []
         part.snapshot.forEachSubject { subject in

@@ -16,6 +16,9 @@ public struct HostFilesystem: FilesystemView {
     /// Reads the mounts of the process's own namespace.
     public init() throws(KernelError) { mounts = try MountTable.read() }
 
+    /// For a root directory of another namespace, whose mounts these are.
+    package init(mounts: [MountEntry]) { self.mounts = mounts }
+
     /// Pins the object with O_PATH; raises no permission event.
     public mutating func object(at path: [UInt8]) -> ViewedObject? {
         guard let descriptor = Self.pin(path) else { return nil }

@@ -82,6 +82,14 @@ package struct PermissionDecider {
         state: UnsafePointer<EnforcementState>
     ) -> PermissionDecision {
         look(at: descriptor, thread: thread, isExec: isExec, access: access)
+        if !state.pointee.containers.isEmpty, let container = facts.container(state) {
+            // Its opens and executions are decided as the calls that they are; all but those of somebody who came in without its filter.
+            guard !facts.hasFilter() else { return .passed(isExec ? .process : .file) }
+            guard let view = state.pointee.containers.view(of: container) else {
+                return .failed(.snapshotMissing, isExec ? .process : .file, .failClosed)
+            }
+            return decideSeen(descriptor, isExec: isExec, access: access, view)
+        }
         return decideSeen(descriptor, isExec: isExec, access: access, state)
     }
 

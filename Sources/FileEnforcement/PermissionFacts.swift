@@ -125,6 +125,21 @@ package struct PermissionFacts {
         return found
     }
 
+    /// The container that the thread belongs to; `nil` for none.
+    mutating func container(_ state: UnsafePointer<EnforcementState>) -> UInt64? {
+        foundWorkload = state.pointee.bindings.workload(of: thread)
+        return foundWorkload.flatMap { SnapshotBundle.isContainer($0) ? $0 : nil }
+    }
+
+    /// The container's number in records; 0 for none.
+    var containerNumber: UInt32 {
+        guard let workload = knownWorkload ?? foundWorkload, SnapshotBundle.isContainer(workload) else { return 0 }
+        return UInt32(truncatingIfNeeded: workload)
+    }
+
+    /// Whether the thread runs under a seccomp filter.
+    mutating func hasFilter() -> Bool { readStatus() && status.seccompMode == 2 }
+
     /// The caller's thread group id, or 0 when it has gone.
     package mutating func processID() -> Int32 { readStatus() ? status.tgid : 0 }
 

@@ -93,6 +93,7 @@ public final class PermissionReporter: @unchecked Sendable {
         header.tid = thread
         header.uid = facts.status.uid.real
         header.oid = facts.object.uid
+        header.container = facts.containerNumber
         header.flags.insert(.openFlagsUnknown)
         if let call {
             header.syscall = call.number

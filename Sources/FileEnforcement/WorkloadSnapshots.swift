@@ -12,12 +12,18 @@ package struct WorkloadSnapshots {
     private let count: Int
 
     init(_ bundle: SnapshotBundle) {
-        let others = bundle.parts.filter { $0.workload != SnapshotBundle.host }
+        let others = bundle.hostParts.filter { $0.workload != SnapshotBundle.host }
         count = others.count
         parts = .allocate(capacity: max(count, 1))
         for (index, part) in others.enumerated() {
             (parts + index).initialize(to: Part(workload: part.workload, snapshot: part.snapshot))
         }
+    }
+
+    /// None.
+    init() {
+        parts = .allocate(capacity: 1)
+        count = 0
     }
 
     func deallocate() { parts.deallocate() }

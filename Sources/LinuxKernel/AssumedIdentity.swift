@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 
 /// Lets one thread act on files as somebody else: with that thread's ids, groups, umask and root, and with the capabilities it has
 /// in effect, as far as we have them too. It never has a right that the other one lacks. Belongs to the thread that made it.
@@ -34,9 +35,13 @@ public struct AssumedIdentity {
 
     /// Takes on ids and groups, and leaves only capabilities in effect that the other thread has in effect.
     ///
-    /// - Parameter honoursCapabilities: false for a thread of another user namespace, whose capabilities mean nothing here.
+    /// - Parameters:
+    ///   - honoursCapabilities: false for a thread of another user namespace, whose capabilities mean nothing here.
+    ///   - extra: in effect besides.
     /// - Returns: 0 or a negated errno; then nothing may be done in its name.
-    public mutating func become(_ other: borrowing FileCredentials, honoursCapabilities: Bool) -> Int32 {
+    public mutating func become(
+        _ other: borrowing FileCredentials, honoursCapabilities: Bool, adding extra: CapabilitySet = []
+    ) -> Int32 {
         if !isSame(other) {
             var identity = pc_identity(
                 uid: other.user, gid: other.group, group_count: UInt32(other.groupCount),
@@ -53,7 +58,8 @@ public struct AssumedIdentity {
             pc_identity_set_umask(other.umask)
             umask = other.umask
         }
-        return setEffective(honoursCapabilities ? other.effective.intersection(permitted) : [])
+        return setEffective(
+            (honoursCapabilities ? other.effective : []).union(extra).intersection(permitted))
     }
 
     /// Has the thread's own capabilities in effect again; its ids stay, as they matter no more. 0 or a negated errno.
@@ -88,6 +94,22 @@ public struct AssumedIdentity {
         isElsewhere = false
         return pc_identity_set_root(ownRoot)
     }
+
+    /// Goes into the network, IPC and UTS namespaces of another thread, which settings in /proc/sys are looked up by. Needs own
+    /// capabilities. 0 or a negated errno; either way `leaveNamespaces` is next.
+    public mutating func enterNamespaces(of thread: Int32) -> Int32 {
+        for name: StaticString in ["ns/net", "ns/ipc", "ns/uts"] {
+            let namespace = pc_proc_open(ProcFS.root, thread, ProcFS.text(name), OpenFlags.readOnly)
+            guard namespace >= 0 else { return namespace }
+            let result = pc_identity_enter_namespace(namespace)
+            _ = pc_close(namespace)
+            guard result == 0 else { return result }
+        }
+        return 0
+    }
+
+    /// Goes back to our own. Needs own capabilities. 0 or a negated errno: then the thread must not go on.
+    public mutating func leaveNamespaces() -> Int32 { enterNamespaces(of: getpid()) }
 
     private func isSame(_ other: borrowing FileCredentials) -> Bool {
         guard user == other.user, group == other.group, groupCount == other.groupCount else {

@@ -6,7 +6,7 @@ public enum PathName {
     /// deleted object's name ends in " (deleted)"; one not reachable from our root starts with "(unreachable)".
     public static func ofDescriptor(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         guard let base = buffer.baseAddress else { return -36 }
-        return pc_descriptor_path(descriptor, base, buffer.count)
+        return pc_descriptor_path(ProcFS.root, descriptor, base, buffer.count)
     }
 
     /// readlinkat(2): the length or a negated errno. Not terminated.

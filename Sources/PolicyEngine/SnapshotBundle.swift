@@ -5,6 +5,21 @@ public struct SnapshotBundle: Sendable {
     /// A workload's number that stands for the host.
     public static let host: UInt64 = 0
 
+    /// Set in the numbers of containers, whose policies are about the names that they themselves see, and are all that hold for them.
+    private static let containerBit: UInt64 = 1 << 62
+
+    /// The number of a container.
+    public static func container(_ number: UInt64) -> UInt64 { number | containerBit }
+
+    /// What `container` made of it.
+    public static func number(ofContainer workload: UInt64) -> UInt64 { workload & ~containerBit }
+
+    /// Whether a workload is a container.
+    public static func isContainer(_ workload: UInt64) -> Bool { workload & containerBit != 0 }
+
+    /// The parts that are about the host's names.
+    public var hostParts: [Part] { parts.filter { !Self.isContainer($0.workload) } }
+
     /// A workload's snapshot.
     public struct Part: Sendable {
         /// The workload's number.

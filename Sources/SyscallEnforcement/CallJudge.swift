@@ -14,6 +14,7 @@ struct CallJudge {
     /// The strictest decision so far.
     private(set) var effect = Effect.allow
     private var isCaptured = false
+    private var asks = true
     private var hasPath = false
     private let text = UnsafeMutableRawBufferPointer.allocate(byteCount: 128, alignment: 8)
 
@@ -28,7 +29,11 @@ struct CallJudge {
     /// - Parameters:
     ///   - workload: the one that the caller belongs to.
     ///   - call: as its alert names it.
-    mutating func begin(thread: Int32, workload: UInt64, _ call: PermissionReporter.ReportedCall) {
+    ///   - asks: the rules are about it; a runtime that sets a container up is not the container yet.
+    mutating func begin(
+        thread: Int32, workload: UInt64, _ call: PermissionReporter.ReportedCall, asks: Bool = true
+    ) {
+        self.asks = asks
         self.thread = thread
         decider.facts.knownWorkload = workload
         self.call = call
@@ -158,6 +163,7 @@ struct CallJudge {
         _ name: UnsafeRawBufferPointer, path: UnsafeRawBufferPointer?, _ notification: SystemCallNotification,
         isRefused: Bool, _ state: UnsafePointer<EnforcementState>
     ) {
+        guard asks else { return }
         let rule =
             auditRule(name, path, state.pointee.snapshot, state)
             ?? state.pointee.workloads.snapshot(of: decider.facts.workload(state)).flatMap {
@@ -203,7 +209,8 @@ struct CallJudge {
         _ decision: PermissionDecision, _ state: UnsafePointer<EnforcementState>,
         resource: UnsafeRawBufferPointer? = nil, isPerformed: Bool = true
     ) -> Bool {
-        if let row = decision.failure { board.count(row) }
+        if asks, let row = decision.failure { board.count(row) }
+        guard asks else { return true }
         guard decision.effect.rawValue > effect.rawValue else { return decision.allow }
         effect = decision.effect
         // It was reported as an execution.

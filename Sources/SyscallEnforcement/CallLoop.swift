@@ -98,7 +98,7 @@ package struct CallLoop {
     private mutating func decide(_ tree: TreeTable.Tree) -> Bool {
         let state = cell.enter()
         defer { cell.leave() }
-        guard let state else {
+        guard let state = state.flatMap({ Self.view($0, of: tree) }) else {
             // No tree is supervised before the first snapshot, unless a worker took it over: then there are rules somewhere.
             board.count(.snapshotMissing)
             _ = SystemCallListener.finish(tree.listener, notification.id, result: -Int(EACCES))
@@ -108,8 +108,10 @@ package struct CallLoop {
         if let call = PathCall(kind, notification), !(call.operation == .open && call.flags & Self.pathOnly != 0) {
             return perform(call, tree, state)
         }
+        let isStarting = trees.isStarting(tree)
         judge.begin(
-            thread: notification.thread, workload: tree.workload, .init(number: table.nativeNumber(notification)))
+            thread: notification.thread, workload: tree.workload, .init(number: table.nativeNumber(notification)),
+            asks: !isStarting)
         let (error, proof) = judgeRegisters(kind, state)
         judge.reportCall(table.name(notification), path: nil, notification, isRefused: error != 0, state)
         // What was found out is about the thread that waits only if it still does: its number may be another's by now.
@@ -120,6 +122,13 @@ package struct CallLoop {
             : SystemCallListener.finish(tree.listener, notification.id, result: -Int(error))
         judge.publish()
         return true
+    }
+
+    /// What a tree is decided with; `nil` for a container whose policies are not in force.
+    private static func view(
+        _ state: UnsafePointer<EnforcementState>, of tree: TreeTable.Tree
+    ) -> UnsafePointer<EnforcementState>? {
+        SnapshotBundle.isContainer(tree.workload) ? state.pointee.containers.view(of: tree.workload) : state
     }
 
     /// Such an open gives nothing to read or write.
@@ -156,7 +165,8 @@ package struct CallLoop {
         judge.begin(
             thread: notification.thread, workload: tree.workload,
             .init(
-                number: table.nativeNumber(notification), openFlags: call.operation == .open ? call.flags : nil))
+                number: table.nativeNumber(notification), openFlags: call.operation == .open ? call.flags : nil),
+            asks: !trees.isStarting(tree) || call.operation == .execute)
         if let capability = table.capabilities.first(notification),
             !judge.permits(capability: UInt8(truncatingIfNeeded: capability), state)
         {
@@ -205,6 +215,8 @@ package struct CallLoop {
     private mutating func execute(
         _ program: PathCallBroker.Program, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
     ) {
+        // The runtime's own steps end where the program begins.
+        trees.setStarted(tree)
         var error: Int32 = 0
         guard let stop = ExecutionStop.begin(notification.thread, error: &error) else {
             // ESRCH: it was killed meanwhile.

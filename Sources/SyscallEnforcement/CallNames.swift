@@ -20,6 +20,9 @@ enum CallNames {
     /// Names of the calls that can be asked about.
     static let all: Set<String> = Set(table.joined()).subtracting(never).subtracting([""])
 
+    /// Names of all calls.
+    static let everyName: Set<String> = Set(table.joined()).subtracting([""])
+
     /// Where a name is a call.
     static func numbers(of name: String) -> [(architecture: UInt32, number: Int32)] {
         zip(architectures, table).compactMap { architecture, names in

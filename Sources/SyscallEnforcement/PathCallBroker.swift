@@ -231,9 +231,13 @@ struct PathCallBroker {
         let writes = flags & OpenFlags.accessMode != 0 || flags & OpenFlags.truncate != 0
         guard permitsSeen(walk.object, writes ? .write : .openToRead, &judge, state) else { return Self.denied }
         if ObjectCalls.filesystem(of: walk.object)?.type == ObjectCalls.procFilesystem {
-            // Settings there are those of whoever looks: in other namespaces than ours they would be the wrong ones.
-            if !tree.sharesNamespaces || ProcessMemoryFile.isOne(judge.seen.name) { return Self.denied }
-            if !tree.sharesHostName, HostNameSetting.isOne(judge.seen.name) { return Self.denied }
+            if ProcessMemoryFile.isOne(judge.seen.name) { return Self.denied }
+            if writes, !tree.sharesHostName, HostNameSetting.isOne(judge.seen.name) { return Self.denied }
+            // Settings there are those of whoever looks.
+            if !tree.sharesNamespaces, KernelSettingFile.isOne(judge.seen.name) {
+                return openSetting(call, flags, tree, thread)
+            }
+            if walk.isOwnProcess { return opened(openOwn(flags, tree), flags) }
         }
         if status.isCharacterDevice, status.deviceNumber == ControllingTerminal.device {
             return opened(openTerminal(flags, thread), flags)
@@ -252,6 +256,35 @@ struct PathCallBroker {
         if pipe == -ENXIO { return .waits }
         if pipe >= 0 { RawDescriptor.setNonblocking(pipe, false) }
         return opened(pipe, flags)
+    }
+
+    /// A setting of the caller's own namespaces.
+    private mutating func openSetting(
+        _ call: PathCall, _ flags: Int32, _ tree: TreeTable.Tree, _ thread: Int32
+    ) -> Answer {
+        var result = identity.enterNamespaces(of: thread)
+        if result == 0 { result = find(call.path, path, goal(call), thread, tree, new: false) }
+        var descriptor: Int32 = -EACCES
+        if result == 0 {
+            let object = walk.object
+            descriptor = asCaller(tree) { ObjectCalls.open(object: object, flags: flags & ~OpenFlags.create) }
+        }
+        // In namespaces that are not ours the next call would be decided by what others set.
+        guard identity.leaveNamespaces() == 0 else { exit(1) }
+        return opened(result == 0 ? descriptor : -EACCES, flags)
+    }
+
+    /// A file about the caller itself, which the kernel takes us for somebody else for: maps, environ and the like.
+    private mutating func openOwn(_ flags: Int32, _ tree: TreeTable.Tree) -> Int32 {
+        let object = walk.object
+        let reopening = flags & ~(OpenFlags.create | OpenFlags.noFollow) | O_NOCTTY
+        let descriptor = asCaller(tree) { ObjectCalls.open(object: object, flags: reopening) }
+        guard descriptor == -EACCES || descriptor == -EPERM,
+            identity.become(caller, honoursCapabilities: tree.honoursCapabilities, adding: [.sysPtrace]) == 0
+        else { return descriptor }
+        let again = ObjectCalls.open(object: object, flags: reopening)
+        identity.regain()
+        return again
     }
 
     private func opened(_ descriptor: Int32, _ flags: Int32) -> Answer {

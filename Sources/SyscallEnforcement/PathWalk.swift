@@ -42,7 +42,7 @@ struct PathWalk {
     private var nameLength = 0
     private var links = 0
     /// The directory looked in was reached through `/proc/self` and nothing else that could lead elsewhere.
-    private var isOwnProcess = false
+    private(set) var isOwnProcess = false
     /// That directory is the one of descriptors, or of namespaces.
     private var isOwnList = false
     private let protectsLinks: Bool
@@ -239,7 +239,8 @@ struct PathWalk {
         if holder.inode == 1 {
             let isThread = isName("thread-self")
             if isThread || isName("self") {
-                return replaceByProcess(caller, thread: isThread, at: remainder, current, holder.device)
+                return replaceByProcess(
+                    caller, &identity, honoursCapabilities, thread: isThread, at: remainder, current, holder.device)
             }
             return replace(link, at: remainder, &current)
         }
@@ -263,15 +264,24 @@ struct PathWalk {
 
     /// `self` means the thread that waits, by its number in the pid namespace of this mount of /proc.
     private mutating func replaceByProcess(
-        _ caller: borrowing FileCredentials, thread: Bool, at remainder: Int, _ current: Int32, _ device: UInt64
+        _ caller: borrowing FileCredentials, _ identity: inout AssumedIdentity, _ honoursCapabilities: Bool,
+        thread: Bool, at remainder: Int, _ current: Int32, _ device: UInt64
     ) -> Int32 {
-        // In another mount of procfs the number could be another process's: there nothing is looked at with our own rights.
-        let isOurs = device == ProcFS.device
+        // In another mount of procfs the number could be another process's, unless it is the mount of the caller's own namespace: otherwise
+        // nothing is looked at with our own rights there.
+        let isOurs = caller.depth == 1 && device == ProcFS.device
+        let process = caller.process
+        var isOwn = isOurs
+        if !isOwn {
+            let found = withOwnRights(caller, &identity, honoursCapabilities) { _ in
+                Self.isNamespace(of: process, current) ? -EEXIST : -ENOENT
+            }
+            isOwn = found == -EEXIST
+        }
         for level in stride(from: caller.depth - 1, through: 0, by: -1) {
             var count = DecimalText.write(caller.processIDs[level], to: spare, at: 0)
             spare[count] = 0
-            let process = caller.process
-            if caller.depth > 1 || !isOurs, !Self.isProcess(process, spare, in: current) { continue }
+            if !isOwn, !Self.isProcess(process, spare, in: current) { continue }
             if thread {
                 for byte in "/task/".utf8 {
                     spare[count] = CChar(bitPattern: byte)
@@ -279,7 +289,7 @@ struct PathWalk {
                 }
                 count = DecimalText.write(caller.threadIDs[level], to: spare, at: count)
             }
-            (isOwnProcess, isOwnList) = (caller.depth == 1 && isOurs, false)
+            (isOwnProcess, isOwnList) = (isOwn, false)
             return append(remainder, after: count)
         }
         return -ENOENT
@@ -370,6 +380,16 @@ struct PathWalk {
     }
 
     /// Whether the process of this name in a mount of /proc is the one that we know as `process`.
+    /// Whether a mount of procfs shows a process's own pid namespace: its first process is in the one that it shows (pid_namespaces(7)).
+    private static func isNamespace(of process: Int32, _ proc: Int32) -> Bool {
+        let namespace = ObjectCalls.pin(proc, CString.literal("1/ns/pid"), follow: true)
+        guard namespace >= 0 else { return false }
+        defer { RawDescriptor.close(namespace) }
+        var (shown, own) = (ObjectStatus(), ObjectStatus())
+        return ObjectStatus.read(descriptor: namespace, into: &shown) == 0
+            && ProcFS.object(of: process, "ns/pid", into: &own) == 0 && own.isSameObject(as: shown)
+    }
+
     private static func isProcess(_ process: Int32, _ name: UnsafePointer<CChar>, in proc: Int32) -> Bool {
         var (ours, theirs) = (ProcessStat(), ProcessStat())
         let directory = ObjectCalls.pin(proc, name, follow: false)

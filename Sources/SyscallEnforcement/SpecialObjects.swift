@@ -24,6 +24,20 @@ enum ProcessMemoryFile {
     }
 }
 
+/// `/proc/sys/...`: some are of the network, IPC or UTS namespace of whoever looks them up.
+enum KernelSettingFile {
+    /// Whether an object of procfs with this name can be one.
+    static func isOne(_ name: UnsafeRawBufferPointer?) -> Bool {
+        guard let name else { return true }
+        let part: StaticString = "/sys/"
+        let length = part.utf8CodeUnitCount
+        guard name.count >= length else { return false }
+        for start in 0...(name.count - length)
+        where ByteText.suffix(of: UnsafeRawBufferPointer(rebasing: name[start...]), after: part) != nil { return true }
+        return false
+    }
+}
+
 /// Settings of a UTS namespace (uts_namespaces(7)): written by us they would be ours.
 enum HostNameSetting {
     /// Whether an object of procfs with this name is one.

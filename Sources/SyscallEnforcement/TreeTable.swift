@@ -27,6 +27,11 @@ package final class TreeTable: @unchecked Sendable {
         /// The UTS namespace by which its processes are known; 0 for none.
         package var namespace: UInt64
 
+        /// Of a container: the process that it began with; otherwise 0.
+        package var process: Int32 = 0
+        /// Its slot; set by the table.
+        fileprivate var slot = 0
+
         /// Names a tree.
         package init(
             number: UInt64, listener: Int32, honoursCapabilities: Bool, sharesNamespaces: Bool, sharesHostName: Bool,
@@ -55,6 +60,8 @@ package final class TreeTable: @unchecked Sendable {
     private let poll: EventPoll
     /// Ends one wait.
     private let wakeUp: Int32
+    /// Trees whose runtime has not executed the program yet.
+    private let starting: UnsafeMutablePointer<Atomic<Bool>>
     private let trees: UnsafeMutablePointer<Tree>
     /// How many threads use a slot.
     private let users: UnsafeMutablePointer<Atomic<UInt32>>
@@ -74,13 +81,21 @@ package final class TreeTable: @unchecked Sendable {
                 number: 0, listener: -1, honoursCapabilities: false, sharesNamespaces: false, sharesHostName: false),
             count: Self.capacity)
         users = .allocate(capacity: Self.capacity)
-        for index in 0..<Self.capacity { (users + index).initialize(to: Atomic(0)) }
+        starting = .allocate(capacity: Self.capacity)
+        for index in 0..<Self.capacity {
+            (users + index).initialize(to: Atomic(0))
+            (starting + index).initialize(to: Atomic(false))
+        }
     }
 
     /// Hands a tree to the call threads; false when there are too many, and the listener stays the caller's.
-    package func add(_ tree: Tree) -> Bool {
+    ///
+    /// - Parameter isStarting: what comes before its first execution is done by the runtime that sets it up.
+    package func add(_ tree: Tree, isStarting: Bool = false) -> Bool {
         guard let slot = queue.withLock({ $0.free.popLast() }) else { return false }
         trees[slot] = tree
+        trees[slot].slot = slot
+        starting[slot].store(isStarting, ordering: .releasing)
         users[slot].store(0, ordering: .releasing)
         guard poll.add(tree.listener, tag: UInt64(slot)) == 0 else {
             queue.withLock { $0.free.append(slot) }
@@ -129,6 +144,12 @@ package final class TreeTable: @unchecked Sendable {
         leave(slot)
         return nil
     }
+
+    /// Whether a tree that the caller has entered is still set up by its runtime.
+    func isStarting(_ tree: Tree) -> Bool { starting[tree.slot].load(ordering: .acquiring) }
+
+    /// The tree's program begins.
+    func setStarted(_ tree: Tree) { starting[tree.slot].store(false, ordering: .releasing) }
 
     /// Another user of a slot that the caller has entered.
     func retain(_ slot: Int) { users[slot].wrappingAdd(1, ordering: .relaxed) }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PC_EVENT_VERSION 1u
+#define PC_EVENT_VERSION 2u
 /// Header and all fields together, bytes; equals PC_RING_MAX_RECORD.
 #define PC_EVENT_MAX 8192u
 #define PC_EVENT_FIELDS 9
@@ -37,7 +37,9 @@ struct pc_event_header {
     uint32_t notice_code; ///< kind 3 only
     uint16_t length[PC_EVENT_FIELDS]; ///< resource, requested path, executable, parent executable, cwd, tty, comm,
                                       ///< arguments (argv joined by NUL), message; bytes
-    uint16_t reserved[3]; ///< zero
+    uint16_t container_low; ///< number of the container that the process belongs to; 0 for none
+    uint16_t container_high;
+    uint16_t reserved; ///< zero
 };
 
 static_assert(sizeof(struct pc_event_header) == 96, "wire layout");
@@ -52,4 +54,4 @@ static_assert(offsetof(struct pc_event_header, uid) == 52, "wire layout");
 static_assert(offsetof(struct pc_event_header, syscall_nr) == 60, "wire layout");
 static_assert(offsetof(struct pc_event_header, notice_code) == 68, "wire layout");
 static_assert(offsetof(struct pc_event_header, length) == PC_EVENT_LENGTH_OFFSET, "wire layout");
-static_assert(offsetof(struct pc_event_header, reserved) == 90, "wire layout");
+static_assert(offsetof(struct pc_event_header, container_low) == 90, "wire layout");

@@ -43,7 +43,7 @@ int pc_file_handle(int fd, uint8_t *handle, uint32_t capacity, uint32_t *length,
 ssize_t pc_readlink(int directory, const char *path, void *buffer, size_t capacity);
 
 /// readlink(2) of /proc/self/fd/<fd>, without allocation.
-ssize_t pc_descriptor_path(int fd, void *buffer, size_t capacity);
+ssize_t pc_descriptor_path(int proc, int fd, void *buffer, size_t capacity);
 
 /// openat(2), retried on EINTR. O_CLOEXEC is always added.
 int pc_openat(int directory, const char *path, int flags, uint32_t mode);

@@ -22,6 +22,8 @@ void pc_identity_set_umask(uint32_t bits);
 int pc_identity_assume(const struct pc_identity *identity);
 /// capset(2) of the thread: what is in effect out of `permitted`, which stays. 0 or -errno.
 int pc_identity_set_effective(uint64_t effective, uint64_t permitted);
+/// Puts the thread into a network, IPC or UTS namespace. 0 or -errno.
+int pc_identity_enter_namespace(int namespace_fd);
 /// Makes `directory` the thread's root. 0 or -errno.
 int pc_identity_set_root(int directory);
 

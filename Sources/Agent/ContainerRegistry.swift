@@ -1,0 +1,66 @@
+import ControlProtocol
+import Glibc
+import Telemetry
+import Workloads
+
+/// The containers that runtimes have sent, by number: those that are alive, and for a while those that have ended, as alerts of
+/// them may still be on their way. The living ones are kept on disk, so that a front that replaces another knows them.
+final class ContainerRegistry {
+    private let directory: String
+    private var known: [UInt64: ContainerIdentity] = [:]
+    private var ended: [UInt64] = []
+    private static let endedLimit = 256
+
+    /// - Parameter directory: `<state directory>/containers`, owned by the front.
+    init(directory: String) { self.directory = directory }
+
+    /// A container's number, without the mark that makes it a workload.
+    private func path(_ number: UInt64) -> String { "\(directory)/\(number).json" }
+
+    /// Takes a new container in.
+    func add(_ identity: ContainerIdentity, as number: UInt64) throws {
+        let text = String(decoding: try ControlCoding.encode(identity), as: UTF8.self)
+        try SavedFile.write(text, to: path(number))
+        known[number] = identity
+    }
+
+    /// A container is no more.
+    func end(_ number: UInt64) {
+        unlink(path(number))
+        ended.append(number)
+        if ended.count > Self.endedLimit { known[ended.removeFirst()] = nil }
+    }
+
+    /// Reads what a front before has kept.
+    func load() -> [UInt64: ContainerIdentity] {
+        for name in SavedFile.names(in: directory) {
+            guard name.hasSuffix(".json"), let number = UInt64(name.dropLast(5)),
+                let bytes = SavedFile.contents(of: path(number)),
+                let identity = try? ControlCoding.decode(ContainerIdentity.self, bytes)
+            else { continue }
+            known[number] = identity
+        }
+        return known
+    }
+
+    /// Forgets all.
+    func clear() {
+        for name in SavedFile.names(in: directory) { unlink("\(directory)/\(name)") }
+        known = [:]
+    }
+
+    /// Who a container is.
+    func identity(_ number: UInt64) -> ContainerIdentity? { known[number] }
+
+    /// A container as its alerts show it; `nil` for the host.
+    func workload(_ number: UInt32) -> AlertWorkload? {
+        guard number != 0 else { return nil }
+        let identity = known[UInt64(number)] ?? ContainerIdentity(id: "", name: "unknown")
+        return AlertWorkload(
+            namespaceName: identity.namespace, podName: identity.podName.isEmpty ? identity.name : identity.podName,
+            labels: identity.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ","),
+            containerID: identity.id, containerName: identity.name, containerImage: identity.image,
+            // Not the namespaces' numbers, but as different from each other.
+            throttleKey: ThrottleKey(pidNamespace: number, mountNamespace: number))
+    }
+}
