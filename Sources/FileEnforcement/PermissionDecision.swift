@@ -201,8 +201,8 @@ package struct PermissionDecider {
         case .translated(let count): path = UnsafeRawBufferPointer(rebasing: nameBuffer[0..<count])
         case .unknown:
             pathUntrusted = true
-            // A name nobody can vouch for never satisfies an allow-list.
-            if state.pointee.snapshot.isAllowList(category) || ownSnapshot(state)?.isAllowList(category) == true {
+            // A name nobody can vouch for never satisfies an allow-list; a memory file's is on none.
+            if !isMemoryFile, state.pointee.snapshot.isAllowList(category) || ownSnapshot(state)?.isAllowList(category) == true {
                 var decision = PermissionDecision.failed(.mountUnknown, category, state.pointee.failures)
                 decision.pathUntrusted = true
                 return decision
@@ -214,6 +214,11 @@ package struct PermissionDecider {
             decision = stricter(decision, judge(asSeen, category, state), alias: asSeen)
         }
         return decision
+    }
+
+    /// memfd_create(2): a link to it can only be made from outside of every directory.
+    private var isMemoryFile: Bool {
+        facts.object.nlink == 0 && ByteText.suffix(of: path, after: "/memfd:") != nil
     }
 
     private mutating func finish(_ decision: PermissionDecision, _ isExec: Bool) -> PermissionDecision {

@@ -17,6 +17,8 @@ final class AgentUnderTest {
     let directory: String
     let alertsPath: String
     let socket: String
+    /// The socket for container runtimes.
+    var runtimeSocket: String { place.agentDirectory + "/run/runtime.sock" }
     private(set) var startSeconds = 0.0
 
     static let binaries: String = {
