@@ -202,7 +202,9 @@ package struct PermissionDecider {
         case .unknown:
             pathUntrusted = true
             // A name nobody can vouch for never satisfies an allow-list; a memory file's is on none.
-            if !isMemoryFile, state.pointee.snapshot.isAllowList(category) || ownSnapshot(state)?.isAllowList(category) == true {
+            if !isMemoryFile,
+                state.pointee.snapshot.isAllowList(category) || ownSnapshot(state)?.isAllowList(category) == true
+            {
                 var decision = PermissionDecision.failed(.mountUnknown, category, state.pointee.failures)
                 decision.pathUntrusted = true
                 return decision
