@@ -395,7 +395,7 @@ final class Front {
     private func take(_ state: ContainerProcessState, listener: Int32) {
         let known = pipeline.latestStore.containers.first { $0.value.id == state.state.id }
         if let known, state.state.status == "running" {
-            return supervise(state.pid, listener, of: known.key)
+            return supervise(state.pid, listener, of: known.key, isEntered: true)
         }
         guard !lacksFiles, pipeline.active != nil else {
             RawDescriptor.close(listener)
@@ -425,10 +425,11 @@ final class Front {
             })
     }
 
-    private func supervise(_ process: Int32, _ listener: Int32, of container: UInt64) {
+    private func supervise(_ process: Int32, _ listener: Int32, of container: UInt64, isEntered: Bool = false) {
         ask(
             Launch(
-                candidate: TreeKeeper.Candidate(pid: process, listener: -1, user: 0, workload: container),
+                candidate: TreeKeeper.Candidate(
+                    pid: process, listener: -1, user: 0, workload: container, isEntered: isEntered),
                 listener: listener))
     }
 

@@ -7,12 +7,10 @@ enum RolePrivileges {
     /// (DAC_READ_SEARCH, DAC_OVERRIDE for fanotify's own check), ends a process with a stale descriptor (KILL).
     static let worker: CapabilitySet = [.sysAdmin, .sysPtrace, .dacReadSearch, .dacOverride, .kill]
 
-    /// What the worker's call threads need to act in the name of supervised processes, as far as the machine has it: to take on their
-    /// ids and root, and the rights over files that such a process may have itself. In effect only while they do that.
-    static let standingIn: CapabilitySet = [
-        .setuid, .setgid, .sysChroot, .chown, .fowner, .fsetid, .makeNode, .linuxImmutable, .setFileCapabilities,
-        .sysResource, .lease,
-    ]
+    /// What the worker's call threads may have to act in the name of supervised processes, as far as the machine has it: to take on their
+    /// ids and root, and any right that such a process may have itself. procfs lets nobody look into a process that has one more. In effect
+    /// only while they do that.
+    static let standingIn = Capabilities.known
 
     /// What the guardian keeps: it starts roles under other identities, opens files for the front, replaces a worker.
     static let guardian: CapabilitySet = worker.union(standingIn).union([.setpcap])

@@ -24,17 +24,11 @@ enum RuleCoverageTable {
     ///   - inTree: the rule is a supervised tree's own, and so only about processes that are in one.
     ///   - seesEvents: fanotify is there.
     static func row(for rule: RuleDescription, inTree: Bool = false, seesEvents: Bool = true) -> Row {
-        if !seesEvents, rule.isPreset == nil || rule.isPreset == .filelessExec,
-            rule.category == .file || rule.category == .process
-        {
-            return Row(enforcedBy: ["seccomp"], gaps: inTree ? [] : [treesOnly])
-        }
         if let preset = rule.isPreset {
-            return preset == .filelessExec
-                ? Row(
-                    enforcedBy: ["fanotify"],
-                    gaps: ["memfd execution raises no fanotify event: it is not held"])
-                : Row(enforcedBy: [], gaps: ["preset \(preset.rawValue): no mechanism of this version sees it"])
+            return row(for: preset, place: inTree ? [] : [treesOnly], seesEvents: seesEvents)
+        }
+        if !seesEvents, rule.category == .file || rule.category == .process {
+            return Row(enforcedBy: ["seccomp"], gaps: inTree ? [] : [treesOnly])
         }
         switch rule.category {
         case .file: return Row(enforcedBy: ["fanotify", "seccomp"], gaps: inTree ? [] : fileGaps)
@@ -60,6 +54,26 @@ enum RuleCoverageTable {
     }
 
     private static let treesOnly = "only in supervised trees ('portcullis run')"
+
+    private static func row(for preset: PresetName, place: [String], seesEvents: Bool) -> Row {
+        switch preset {
+        case .anonymousMapExec: Row(enforcedBy: ["seccomp"], gaps: place)
+        case .filelessExec, .protectEnv, .protectProc, .exec:
+            if !seesEvents {
+                Row(enforcedBy: ["seccomp"], gaps: place)
+            } else if preset == .filelessExec {
+                Row(
+                    enforcedBy: ["fanotify"],
+                    gaps: ["memfd execution raises no fanotify event: it is held in containers, and without fanotify"])
+            } else {
+                Row(
+                    enforcedBy: [],
+                    gaps: [
+                        "fanotify does not see it: it is held in containers, and in trees of an agent without fanotify"
+                    ])
+            }
+        }
+    }
 
     private static func capability(_ rule: RuleDescription, inTree: Bool) -> Row {
         let place = inTree ? [] : [treesOnly]

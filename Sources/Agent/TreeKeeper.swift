@@ -34,8 +34,11 @@ struct TreeKeeper {
         var user: UInt32
         /// The workload that it is, 0 for none.
         var workload: UInt64
+        /// It came into a container that was there before.
+        var isEntered = false
 
-        init(pid: Int32, listener: Int32, user: UInt32, workload: UInt64) {
+        init(pid: Int32, listener: Int32, user: UInt32, workload: UInt64, isEntered: Bool = false) {
+            self.isEntered = isEntered
             self.pid = pid
             self.listener = listener
             self.user = user
@@ -45,13 +48,14 @@ struct TreeKeeper {
         /// Reads `text`; `nil` for anything that it does not make.
         init?(_ text: [UInt8]) {
             let words = String(decoding: text, as: UTF8.self).split(separator: " ")
-            guard words.count == 4, let pid = Int32(words[0]), let listener = Int32(words[1]),
+            guard words.count == 5, words[4] == "0" || words[4] == "1", let pid = Int32(words[0]),
+                let listener = Int32(words[1]),
                 let user = UInt32(words[2]), let workload = UInt64(words[3]), pid > 1, listener >= -1
             else { return nil }
-            self.init(pid: pid, listener: listener, user: user, workload: workload)
+            self.init(pid: pid, listener: listener, user: user, workload: workload, isEntered: words[4] == "1")
         }
 
-        var text: [UInt8] { Array("\(pid) \(listener) \(user) \(workload)".utf8) }
+        var text: [UInt8] { Array("\(pid) \(listener) \(user) \(workload) \(isEntered ? 1 : 0)".utf8) }
     }
 
     /// Takes a process's listener over.
@@ -98,6 +102,7 @@ struct TreeKeeper {
                 return problem
             }
             tree.process = candidate.pid
+            tree.isEntered = candidate.isEntered
         }
         if candidate.workload != 0, seesEvents {
             do {

@@ -30,6 +30,12 @@ struct ContainerProfileCommand: ParsableCommand {
             "A call that rules on system calls are to report; may be given more than once.", valueName: "name"))
     var report: [String] = []
 
+    @Flag(
+        help:
+            "No signal interrupts a call that is being performed: for Linux 5.19 and a runtime that knows the flag (crun 1.8, runc 1.2)."
+    )
+    var waitKillable = false
+
     func validate() throws {
         for label in label where !label.contains("=") {
             throw ValidationError("--label must be key=value, not '\(label)'")
@@ -50,6 +56,6 @@ struct ContainerProfileCommand: ParsableCommand {
         try StandardStreams.write(
             json: ContainerProfile(
                 listenerPath: listener, metadata: words.isEmpty ? nil : words.joined(separator: ","),
-                reporting: Set(report)))
+                waitsKillably: waitKillable, reporting: Set(report)))
     }
 }

@@ -23,6 +23,8 @@ package struct PermissionFacts {
     }
     package private(set) var object = ObjectStatus()
 
+    /// The thread came into its container from outside, and is about to execute its first program there.
+    package var entersWorkload = false
     /// The workload that the thread belongs to, where the caller knows it.
     package var knownWorkload: UInt64?
     private var foundWorkload: UInt64?
@@ -107,8 +109,9 @@ package struct PermissionFacts {
         }
         if missing.contains(.process) {
             guard readStatus() else { return false }
-            operation.pid = status.tgid
-            operation.enteredWorkload = false
+            // Names in its /proc have the numbers of its own namespace.
+            operation.pid = status.namespaceDepth > 1 ? status.namespaceTGID : status.tgid
+            operation.enteredWorkload = entersWorkload
             operation.known.insert(.process)
         }
         return true

@@ -28,6 +28,12 @@ public struct SystemCallNotification: Sendable {
         }
     }
 
+    /// Whether another notification is of the same thread, from the same place, with the same registers: the call made again.
+    public func isSameCall(as other: SystemCallNotification) -> Bool {
+        raw.thread == other.raw.thread && raw.number == other.raw.number && raw.architecture == other.raw.architecture
+            && raw.instruction_pointer == other.raw.instruction_pointer && raw.arguments == other.raw.arguments
+    }
+
     fileprivate mutating func receive(_ listener: Int32) -> Int32 { pc_listener_receive(listener, &raw) }
 }
 
@@ -35,6 +41,9 @@ public struct SystemCallNotification: Sendable {
 public enum SystemCallListener {
     /// Whether this kernel has listeners that can hand descriptors over (Linux 5.9), found out on one of a child's.
     public static var isSupported: Bool { pc_seccomp_addfd_probe() == 0 }
+
+    /// Whether a signal cannot call a thread away from a notification that was taken, if its filter asks for it (Linux 5.19).
+    public static let canWaitKillably = pc_seccomp_flag_known(1 << 5 | 1 << 3) == 0
 
     /// Takes the next notification.
     public static func receive(_ listener: Int32, into notification: inout SystemCallNotification) -> Int32 {
@@ -82,6 +91,8 @@ public enum SystemCallListener {
 public enum RegisterProof: Sendable {
     /// Domain, type and protocol of socket(2) and socketpair(2).
     case socketRegisters
+    /// Protection and flags of mmap(2).
+    case mapRegisters
     /// The call's number, and who makes it: it is reported, not decided.
     case callNumber
     /// The registers that tell which capability the call needs, and who makes it.

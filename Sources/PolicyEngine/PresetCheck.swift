@@ -33,6 +33,28 @@ extension Snapshot {
         return .allowed
     }
 
+    /// Whether a policy has a preset.
+    public func has(_ name: PresetName) -> Bool {
+        presetEntry(name, auditing: false) != nil || presetEntry(name, auditing: true) != nil
+    }
+
+    /// The verdict on mapping memory that is no file's and can be executed (mmap(2) with MAP_ANONYMOUS and PROT_EXEC).
+    public var anonymousMapVerdict: Verdict {
+        if let rule = presetEntry(.anonymousMapExec, auditing: false) { return Verdict(effect: .block, rule: rule) }
+        if let rule = presetEntry(.anonymousMapExec, auditing: true) { return Verdict(effect: .audit, rule: rule) }
+        return .allowed
+    }
+
+    private func presetEntry(_ name: PresetName, auditing: Bool) -> RuleID? {
+        for index in 0..<presetCount {
+            let entry = header + SnapshotLayout.Field.presets + index &* 8
+            if entry.word(at: 0) == PresetCode.word(name, audits: auditing) {
+                return RuleID(rawValue: entry.word(at: 4))
+            }
+        }
+        return nil
+    }
+
     private func meets(_ preset: UInt32, _ operation: ObjectOperation) -> Denial {
         let path = operation.path
         switch (preset, operation.category) {

@@ -29,10 +29,13 @@ struct CallJudge {
     /// - Parameters:
     ///   - workload: the one that the caller belongs to.
     ///   - call: as its alert names it.
+    ///   - enters: the caller came into its container from outside, and executes its first program there.
     ///   - asks: the rules are about it; a runtime that sets a container up is not the container yet.
     mutating func begin(
-        thread: Int32, workload: UInt64, _ call: PermissionReporter.ReportedCall, asks: Bool = true
+        thread: Int32, workload: UInt64, _ call: PermissionReporter.ReportedCall, asks: Bool = true,
+        enters: Bool = false
     ) {
+        decider.facts.entersWorkload = enters
         self.asks = asks
         self.thread = thread
         decider.facts.knownWorkload = workload
@@ -100,6 +103,21 @@ struct CallJudge {
     mutating func permits(_ socket: SocketCall, _ state: UnsafePointer<EnforcementState>) -> Bool {
         let decision = socket.decide(&decider.facts, state)
         return socket.withResource { note(decision, state, resource: $0, isPerformed: false) }
+    }
+
+    /// Decides on registers: mmap(2) of memory that can be executed.
+    mutating func permits(_ map: MapCall, _ state: UnsafePointer<EnforcementState>) -> Bool {
+        var verdict = state.pointee.snapshot.anonymousMapVerdict
+        if verdict.effect != .block,
+            let own = state.pointee.workloads.snapshot(of: decider.facts.workload(state))?.anonymousMapVerdict,
+            own.effect.rawValue > verdict.effect.rawValue
+        {
+            verdict = own
+        }
+        return note(
+            PermissionDecision(
+                allow: verdict.effect != .block, effect: verdict.effect, category: .file, rule: verdict.rule), state,
+            resource: UnsafeRawBufferPointer(start: nil, count: 0), isPerformed: false, detail: map.write(into: text))
     }
 
     /// Whether the caller's program may use a capability.
@@ -197,17 +215,23 @@ struct CallJudge {
     }
 
     /// Publishes what was captured, after the call was answered.
-    func publish() {
+    ///
+    /// - Parameter isAnswered: false when nobody waited any more: a denial is then made, and told, when the call comes again, which it does
+    ///   after a signal before Linux 5.19 or without WAIT_KILLABLE_RECV.
+    func publish(isAnswered: Bool = true) {
+        if !isAnswered, effect == .block { return }
         board.add(effect == .block ? .blocked : effect == .audit ? .audited : .allowed)
         if isCaptured { reporter.publish(board) }
     }
 
     /// - Parameters:
     ///   - resource: what the alert is about, if not the decider's path.
+    ///   - detail: what the alert says of the call's registers.
     ///   - isPerformed: the call is never let go on as it is, so its memory may be looked at.
     private mutating func note(
         _ decision: PermissionDecision, _ state: UnsafePointer<EnforcementState>,
-        resource: UnsafeRawBufferPointer? = nil, isPerformed: Bool = true
+        resource: UnsafeRawBufferPointer? = nil, isPerformed: Bool = true,
+        detail: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
     ) -> Bool {
         if asks, let row = decision.failure { board.count(row) }
         guard asks else { return true }
@@ -219,7 +243,7 @@ struct CallJudge {
         reporter.capture(
             decision, facts: &decider.facts, mechanism: .seccomp, call: call, resource: resource ?? decider.path,
             alias: resource == nil ? decider.alias : UnsafeRawBufferPointer(start: nil, count: 0),
-            mayReadMemory: isPerformed || !decision.allow, state: state)
+            detail: detail, mayReadMemory: isPerformed || !decision.allow, state: state)
         isCaptured = true
         return decision.allow
     }

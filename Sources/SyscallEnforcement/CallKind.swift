@@ -3,6 +3,7 @@ enum CallKind: UInt8, CaseIterable {
     /// Nothing that a filter of ours asks about.
     case unknown
     case socket, socketpair
+    case mmap, mmap2
     case open, openat, creat
     case execve, execveat
     case unlink, unlinkat, rmdir
@@ -22,7 +23,7 @@ enum CallKind: UInt8, CaseIterable {
     /// The calls that open for writing without a flag, or that change names or metadata: each is notified whatever its registers are.
     static let changes: [CallKind] = allCases.filter {
         switch $0 {
-        case .unknown, .socket, .socketpair, .open, .openat, .execve, .execveat: false
+        case .unknown, .socket, .socketpair, .mmap, .mmap2, .open, .openat, .execve, .execveat: false
         default: true
         }
     }

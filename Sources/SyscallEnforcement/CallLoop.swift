@@ -15,6 +15,7 @@ package struct CallLoop {
         let board: StatusBoard
         let duty: CallDuty
         let waiting = WaitingCalls()
+        let unanswered = UnansweredCalls()
         let table = CallTable()
 
         /// - Throws: without descriptors.
@@ -31,6 +32,7 @@ package struct CallLoop {
     private let board: StatusBoard
     private let duty: CallDuty
     private let waiting: WaitingCalls
+    private let unanswered: UnansweredCalls
     private let table: CallTable
     private var judge: CallJudge
     private var broker: PathCallBroker
@@ -53,6 +55,7 @@ package struct CallLoop {
         (trees, board, duty, waiting) = (shared.trees, shared.board, shared.duty, shared.waiting)
         self.cell = cell
         table = shared.table
+        unanswered = shared.unanswered
         judge = CallJudge(reporter: reporter, board: board)
         broker = try PathCallBroker()
     }
@@ -116,11 +119,11 @@ package struct CallLoop {
         judge.reportCall(table.name(notification), path: nil, notification, isRefused: error != 0, state)
         // What was found out is about the thread that waits only if it still does: its number may be another's by now.
         guard SystemCallListener.isWaiting(tree.listener, notification.id) else { return true }
-        _ =
+        let answered =
             error == 0
             ? SystemCallListener.proceed(tree.listener, notification.id, because: proof)
             : SystemCallListener.finish(tree.listener, notification.id, result: -Int(error))
-        judge.publish()
+        judge.publish(isAnswered: answered == 0)
         return true
     }
 
@@ -145,10 +148,17 @@ package struct CallLoop {
         if kind == .socket || kind == .socketpair, !judge.permits(SocketCall(notification), state) {
             return (EACCES, .socketRegisters)
         }
+        if kind == .mmap || kind == .mmap2, !judge.permits(MapCall(notification), state) {
+            return (EACCES, .mapRegisters)
+        }
         if let capability = neededCapability(), !judge.permits(capability: capability, state) {
             return (EPERM, .capabilityRegisters)
         }
-        return (0, kind == .socket || kind == .socketpair ? .socketRegisters : .callNumber)
+        switch kind {
+        case .socket, .socketpair: return (0, .socketRegisters)
+        case .mmap, .mmap2: return (0, .mapRegisters)
+        default: return (0, .callNumber)
+        }
     }
 
     /// The capability that a call's registers say it needs.
@@ -162,23 +172,29 @@ package struct CallLoop {
     private mutating func perform(
         _ call: PathCall, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
     ) -> Bool {
+        let isStarting = trees.isStarting(tree)
         judge.begin(
             thread: notification.thread, workload: tree.workload,
             .init(
                 number: table.nativeNumber(notification), openFlags: call.operation == .open ? call.flags : nil),
-            asks: !trees.isStarting(tree) || call.operation == .execute)
+            asks: !isStarting || call.operation == .execute,
+            enters: isStarting && tree.isEntered && call.operation == .execute)
         if let capability = table.capabilities.first(notification),
             !judge.permits(capability: UInt8(truncatingIfNeeded: capability), state)
         {
             return end(.result(-Int(EPERM)), tree, state)
         }
-        return end(broker.run(call, notification, in: tree, &judge, state), tree, state)
+        let tracked = call.countsRepeats && canComeTwice(tree) ? unanswered : nil
+        return end(broker.run(call, notification, in: tree, &judge, state, unanswered: tracked), tree, state, tracked)
     }
 
     /// Answers a call that was performed or refused, and reports.
     private mutating func end(
-        _ answer: PathCallBroker.Answer, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
+        _ answer: PathCallBroker.Answer, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>,
+        _ tracked: UnansweredCalls? = nil
     ) -> Bool {
+        var isAnswered = true
+        var kept: PathCallBroker.Answer?
         switch answer {
         case .waits: return false
         case .result(let result):
@@ -188,7 +204,9 @@ package struct CallLoop {
                     table.name(notification), path: judge.lastPath, notification, isRefused: judge.effect == .block,
                     state)
             }
-            _ = SystemCallListener.finish(tree.listener, notification.id, result: result)
+            isAnswered = SystemCallListener.finish(tree.listener, notification.id, result: result) == 0
+            // EINTR: it was given up before anything was done.
+            if !isAnswered, judge.effect != .block, result != -Int(EINTR) { kept = answer }
         case .execution(let program):
             judge.reportCall(
                 table.name(notification), path: judge.lastPath, notification, isRefused: false, state)
@@ -198,14 +216,24 @@ package struct CallLoop {
                 table.name(notification), path: judge.lastPath, notification, isRefused: judge.effect == .block, state)
             let result = SystemCallListener.finish(
                 tree.listener, notification.id, descriptor: descriptor, closeOnExec: closeOnExec)
+            if result == -ENOENT, tracked != nil {
+                kept = answer
+                break
+            }
             // EMFILE is the caller's own limit.
             if result != 0 {
                 _ = SystemCallListener.finish(tree.listener, notification.id, result: Int(result))
             }
             RawDescriptor.close(descriptor)
         }
-        judge.publish()
+        tracked?.finish(notification, kept)
+        judge.publish(isAnswered: isAnswered)
         return true
+    }
+
+    /// Whether a signal can have the kernel make a call again that was performed.
+    private func canComeTwice(_ tree: TreeTable.Tree) -> Bool {
+        SnapshotBundle.isContainer(tree.workload) || !SystemCallListener.canWaitKillably
     }
 
     // MARK: - Executing
@@ -268,6 +296,8 @@ package struct CallLoop {
                     isDone = decide(tree)
                     duty.end(thread)
                     board.letGo(thread)
+                } else {
+                    unanswered.finish(notification, nil)
                 }
                 trees.leave(call.slot)
             }

@@ -31,6 +31,7 @@ public struct ContainerProfile: Sendable, Encodable {
     var architectures: [String]
     var listenerPath: String
     var listenerMetadata: String?
+    var flags: [String]?
     /// The rules.
     public private(set) var syscalls: [Entry] = []
 
@@ -46,15 +47,20 @@ public struct ContainerProfile: Sendable, Encodable {
     /// - Parameters:
     ///   - listenerPath: the socket that the agent listens on.
     ///   - metadata: handed to the agent with the listener.
+    ///   - waitsKillably: no signal interrupts a call that is being performed (Linux 5.19); the runtime has to know the flag (crun 1.8, runc 1.2).
     ///   - calls: names of calls that are to be reported.
-    public init(listenerPath: String, metadata: String? = nil, reporting calls: Set<String> = []) {
+    public init(
+        listenerPath: String, metadata: String? = nil, waitsKillably: Bool = false, reporting calls: Set<String> = []
+    ) {
         self.listenerPath = listenerPath
         listenerMetadata = metadata
+        flags = waitsKillably ? ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"] : nil
         architectures =
             Architecture.native == .x86_64
             ? ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"] : ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]
         var needs = FilterNeeds()
         (needs.files, needs.decidesOpens, needs.isWorkload, needs.sockets) = (true, true, true, .all)
+        needs.anonymousMaps = true
         needs.capabilities = CapabilityCalls.numbers
         needs.calls = calls
         let rules = Dictionary(grouping: FilterPlan(needs).rules, by: \.name)
@@ -82,17 +88,12 @@ public struct ContainerProfile: Sendable, Encodable {
         if name == "ioctl" { return syscalls.append(Entry(names: [name], action: Self.allow)) }
         let isNotified = rules.contains { $0.action == .notify }
         if let only = rules.first, rules.count == 1 || !isNotified {
-            guard let comparison = only.comparisons.first else {
+            guard !only.comparisons.isEmpty else {
                 if isNotified { notified.append(name) } else { appendRefusal(only) }
                 return
             }
-            if rules.count == 1, only.comparisons.count == 1, comparison.mask.nonzeroBitCount == 1 {
-                // All other values of the one bit.
-                syscalls.append(
-                    Entry(names: [name], action: Self.notify, args: [Self.argument(comparison)]))
-                var other = comparison
-                other.value ^= comparison.mask
-                return syscalls.append(Entry(names: [name], action: Self.allow, args: [Self.argument(other)]))
+            if rules.count == 1, only.comparisons.allSatisfy({ $0.mask.nonzeroBitCount == 1 }) {
+                return addBits(name, only.comparisons)
             }
         }
         if isNotified { return notified.append(name) }
@@ -104,6 +105,18 @@ public struct ContainerProfile: Sendable, Encodable {
             Entry(
                 names: [name], action: Self.allow,
                 args: [Entry.Argument(index: UInt32(argument), value: mask, valueTwo: 0)]))
+    }
+
+    /// Notified are calls with all these bits as they are; let through are the others: the first bit another, or the first so and the second
+    /// another, and so on.
+    private mutating func addBits(_ name: String, _ bits: [FilterProgram.Comparison]) {
+        syscalls.append(Entry(names: [name], action: Self.notify, args: bits.map(Self.argument)))
+        for (index, bit) in bits.enumerated() {
+            var other = bit
+            other.value ^= bit.mask
+            syscalls.append(
+                Entry(names: [name], action: Self.allow, args: (bits[..<index] + [other]).map(Self.argument)))
+        }
     }
 
     private mutating func appendRefusal(_ rule: FilterProgram.Rule) {

@@ -25,6 +25,8 @@ public struct FilterNeeds: Sendable, Equatable {
     /// Nobody but the listener sees opens and executions (there is no fanotify, or it does not reach the tree), and rules are about them:
     /// every one is notified.
     public var decidesOpens = false
+    /// Rules on memory that is no file's and can be executed.
+    public var anonymousMaps = false
     /// Process rules that a program without a name could get around.
     public var listsPrograms = false
     /// Sockets that rules are about.
@@ -46,6 +48,7 @@ public struct FilterNeeds: Sendable, Equatable {
         decidesOpens = !seesEvents && (snapshot.hasRules(in: .file) || snapshot.hasRules(in: .process))
         files = snapshot.hasRules(in: .file)
         listsPrograms = snapshot.isAllowList(.process)
+        anonymousMaps = snapshot.has(.anonymousMapExec)
         if let interest = snapshot.socketInterest {
             sockets = interest == Snapshot.SocketInterest() ? .none : .some(interest)
         } else {
@@ -73,6 +76,7 @@ public struct FilterNeeds: Sendable, Equatable {
         files = files || other.files
         decidesOpens = decidesOpens || other.decidesOpens
         listsPrograms = listsPrograms || other.listsPrograms
+        anonymousMaps = anonymousMaps || other.anonymousMaps
         sockets = sockets.joined(other.sockets)
         capabilities.formUnion(other.capabilities)
         calls.formUnion(other.calls)

@@ -19,6 +19,7 @@ public struct FilterPlan: Sendable, Equatable {
         if needs.decidesOpens { addOpens() }
         if needs.files || needs.decidesOpens { addFileCalls(opens: !needs.decidesOpens) }
         if needs.listsPrograms { addNamelessPrograms() }
+        if needs.anonymousMaps { addAnonymousMaps() }
         addSockets(needs.sockets)
         for (capability, rule) in CapabilityCalls.rules where needs.capabilities.contains(capability) { add(rule) }
         for (capability, names) in CapabilityCalls.ownIDs where needs.capabilities.contains(capability) {
@@ -145,6 +146,19 @@ public struct FilterPlan: Sendable, Equatable {
         for call in ["execve", "execveat"] { add(FilterProgram.Rule(call, .notify)) }
         // Programs loaded as libraries, as a.out had them.
         add(FilterProgram.Rule("uselib", Self.notImplemented, mayBeUnknown: true))
+    }
+
+    /// PROT_EXEC and MAP_ANONYMOUS. (The first mmap of i386 has its arguments in memory; the C library has used the second since 1998.)
+    private mutating func addAnonymousMaps() {
+        for call in ["mmap", "mmap2"] {
+            add(
+                FilterProgram.Rule(
+                    call, .notify,
+                    [
+                        FilterProgram.Comparison(argument: 2, mask: 0x4, value: 0x4),
+                        FilterProgram.Comparison(argument: 3, mask: 0x20, value: 0x20),
+                    ], mayBeUnknown: true))
+        }
     }
 
     /// Calls that write, or change names or metadata: performed in the caller's name, once the rules allow it.

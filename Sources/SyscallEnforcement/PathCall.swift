@@ -67,6 +67,16 @@ struct PathCall {
         return flags & ~known == 0 ? 0 : 22
     }
 
+    /// Done twice it comes to something else than done once.
+    var countsRepeats: Bool {
+        switch operation {
+        case .open: flags & UInt32(bitPattern: OpenFlags.create) != 0
+        case .execute, .setMode, .setOwner, .setTimes: false
+        case .unlink, .rename, .link, .symlink, .makeDirectory, .makeNode, .truncate, .setAttribute, .removeAttribute:
+            true
+        }
+    }
+
     /// Takes a call apart; `nil` for one that is none of these.
     init?(_ kind: CallKind, _ call: SystemCallNotification) {
         let isWide = call.architecture != Architecture.i386.rawValue
@@ -82,7 +92,7 @@ struct PathCall {
             return value == 0xFFFF ? .max : value
         }
         switch kind {
-        case .unknown, .socket, .socketpair: return nil
+        case .unknown, .socket, .socketpair, .mmap, .mmap2: return nil
         case .open:
             self.init(.open, path(0), flags: word(1), mode: word(2))
         case .openat:

@@ -49,9 +49,11 @@ struct PathCallBroker {
     init() throws(KernelError) { identity = try AssumedIdentity() }
 
     /// Performs a call, or refuses it.
+    ///
+    /// - Parameter unanswered: where the call is looked for and begun, if it can come twice.
     mutating func run(
         _ call: PathCall, _ notification: SystemCallNotification, in tree: TreeTable.Tree, _ judge: inout CallJudge,
-        _ state: UnsafePointer<EnforcementState>
+        _ state: UnsafePointer<EnforcementState>, unanswered: UnansweredCalls?
     ) -> Answer {
         defer {
             walk.close()
@@ -65,6 +67,13 @@ struct PathCallBroker {
         }
         var result = copyArguments(call, thread)
         guard result == 0 else { return .result(Int(result)) }
+        if let unanswered {
+            switch unanswered.begin(notification, argumentHash(call)) {
+            case .new: break
+            case .underWay: return .waits
+            case .done(let answer): return answer
+            }
+        }
         result = locate(call, thread, tree)
         // What was read is about the thread that waits only if it still does.
         guard SystemCallListener.isWaiting(tree.listener, notification.id) else { return .result(-Int(EINTR)) }
@@ -113,6 +122,24 @@ struct PathCallBroker {
         return ThreadMemory.read(
             thread, at: call.valueAddress,
             into: UnsafeMutableRawBufferPointer(rebasing: value[..<Int(call.valueLength)]))
+    }
+
+    /// FNV-1a of what was copied.
+    private func argumentHash(_ call: PathCall) -> UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        func add(_ text: UnsafeMutableBufferPointer<CChar>) {
+            for character in text {
+                hash = (hash ^ UInt64(UInt8(bitPattern: character))) &* 0x100_0000_01B3
+                if character == 0 { return }
+            }
+        }
+        if !call.isDescriptor { add(path) }
+        switch call.operation {
+        case .rename, .link, .symlink: add(newPath)
+        case .setAttribute, .removeAttribute: add(attributeName)
+        default: break
+        }
+        return hash
     }
 
     // MARK: - Names

@@ -29,6 +29,8 @@ package final class TreeTable: @unchecked Sendable {
 
         /// Of a container: the process that it began with; otherwise 0.
         package var process: Int32 = 0
+        /// Its process came into a container that was there before.
+        package var isEntered = false
         /// Its slot; set by the table.
         fileprivate var slot = 0
 

@@ -40,6 +40,8 @@ public struct AlertBuilder: Sendable {
             } else if event.category == .syscall, !event.callText.isEmpty {
                 (alert.data, alert.eventData) = Self.withEventData(
                     "syscall=" + String(decoding: event.callText, as: UTF8.self))
+            } else if event.category == .file, !event.callText.isEmpty {
+                alert.data = String(decoding: event.callText, as: UTF8.self)
             } else if isEnforcing, event.category != .syscall {
                 (alert.data, alert.eventData) =
                     event.category == .process

@@ -161,11 +161,12 @@ struct AgentPartsTests {
     // MARK: - Trees
 
     @Test func aCandidateIsReadAsItWasWritten() {
-        let candidate = TreeKeeper.Candidate(pid: 4242, listener: 0, user: .max, workload: .max)
+        let candidate = TreeKeeper.Candidate(pid: 4242, listener: 0, user: .max, workload: .max, isEntered: true)
         #expect(TreeKeeper.Candidate(candidate.text) == candidate)
         for text in [
-            "", "1 2 3", "1 2 3 4", "2 -1 3 4", "2 3 4 -1", "2 3 4 5 6", "a 3 4 5", "2 3 4 18446744073709551616",
-            "4294967298 3 4 5",
+            "", "1 2 3", "1 2 3 4", "2 -2 3 4 0", "2 3 4 -1 0", "2 3 4 5 6", "a 3 4 5 0",
+            "2 3 4 18446744073709551616 0",
+            "4294967298 3 4 5 0", "2 3 4 5",
         ] {
             #expect(TreeKeeper.Candidate(Array(text.utf8)) == nil, "\(text)")
         }

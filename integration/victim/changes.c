@@ -3,6 +3,8 @@
 #include "victim.h"
 
 #include <errno.h>
+#include <sys/time.h>
+#include <signal.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,3 +70,26 @@ int do_reopen_write(char **a) {
 }
 
 int do_write_at(char **a) { return done(openat(open(a[0], O_RDONLY | O_DIRECTORY), a[1], O_WRONLY | O_TRUNC)); }
+
+static void ignore(int signal) { (void)signal; }
+
+// Makes and opens COUNT things below a directory while a signal comes all the time; how many calls failed.
+int do_interrupted(char **a) {
+    struct sigaction action = {.sa_handler = ignore, .sa_flags = SA_RESTART};
+    sigaction(SIGALRM, &action, NULL);
+    struct itimerval often = {{0, 150}, {0, 150}};
+    setitimer(ITIMER_REAL, &often, NULL);
+    int count = atoi(a[1]), errors = 0;
+    char name[4200];
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "%s/d%d", a[0], i);
+        if (mkdir(name, 0755) < 0) errors++;
+        snprintf(name, sizeof name, "%s/f%d", a[0], i);
+        int fd = open(name, O_CREAT | O_EXCL | O_WRONLY, 0644);
+        if (fd < 0) errors++;
+        else close(fd);
+        if (unlink(name) < 0) errors++;
+    }
+    printf("errors %d\n", errors);
+    return 0;
+}

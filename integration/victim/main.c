@@ -155,6 +155,11 @@ static int do_memfd_exec(char **a) {
     syscall(SYS_execveat, memory, "", a, (char *[]){NULL}, AT_EMPTY_PATH);
     return failed();
 }
+static int do_map_exec(char **a) {
+    (void)a;
+    void *memory = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return done(memory == MAP_FAILED ? -1 : 0);
+}
 static int do_tmpfile_exec(char **a) {
     int program = open(a[0], O_RDONLY);
     if (program < 0) return failed();
@@ -309,6 +314,7 @@ static const struct {
     {"exec", 1, do_exec},
     {"fork-exec", 1, do_fork_exec},
     {"memfd-exec", 1, do_memfd_exec},
+    {"map-exec", 0, do_map_exec},
     {"tmpfile-exec", 2, do_tmpfile_exec},
     {"link", 2, do_link},
     {"symlink", 2, do_symlink},
@@ -359,6 +365,7 @@ static const struct {
     {"futimens", 1, do_futimens},
     {"reopen-write", 1, do_reopen_write},
     {"write-at", 2, do_write_at},
+    {"interrupted", 2, do_interrupted},
     {"syscall", 4, do_syscall},
     {"int80", 4, do_int80},
 };
