@@ -72,7 +72,7 @@ final class Caretaker: Sendable {
     /// Stops keeping and hands over what was kept. When this returns the caretaker reads no group any more.
     func release() -> [HeldEvent] {
         state.withLock { state in
-            state.isHolding = false
+            (state.isHolding, state.groups) = (false, [])
             defer { state.held = [] }
             return state.held
         }
@@ -94,7 +94,8 @@ final class Caretaker: Sendable {
     private func keep(_ group: Int32, _ buffer: UnsafeMutableRawBufferPointer) {
         // Under the lock, so that `release` never returns while an event is in our hands.
         state.withLock { state in
-            guard state.isHolding else { return }
+            // Between the look at the groups and this one may have been closed, and its number be another descriptor's.
+            guard state.isHolding, state.groups.contains(group) else { return }
             let length = Fanotify.read(group: group, into: buffer)
             guard length > 0 else { return }
             var events = FanotifyEvents(UnsafeRawBufferPointer(rebasing: buffer[0..<length]))

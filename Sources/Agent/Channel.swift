@@ -11,9 +11,11 @@ enum Channel {
         case message(ChannelMessage, Int32?)
     }
 
-    /// Two connected sockets.
+    /// Two connected sockets. Whoever does not read for some seconds is not waited for: sending fails then.
     static func pair() throws(KernelError) -> (Int32, Int32) {
         let pair = try UnixSocket.pair()
+        try UnixSocket.limitSending(of: pair.first.raw, seconds: 5)
+        try UnixSocket.limitSending(of: pair.second.raw, seconds: 5)
         return (try pair.first.duplicate().release(), try pair.second.duplicate().release())
     }
 

@@ -213,9 +213,10 @@ final class Guardian {
         }
         let held = caretaker.release()
         let allow = settings.failures.allows(.workerLost)
+        var answers = true
         for event in held {
             var verdict = allow
-            if Channel.send(process.channel, event.message, descriptor: event.descriptor),
+            if answers, Channel.send(process.channel, event.message, descriptor: event.descriptor),
                 let answer = Channel.receive(
                     process.channel, kind: .adoptedVerdict, timeoutMilliseconds: Int32(settings.deadlineMilliseconds))
             {
@@ -223,11 +224,16 @@ final class Guardian {
                 board.add(.adoptedEvents)
             } else {
                 board.count(.workerLost)
+                // It stands already; the next one gets what comes from now on.
+                answers = false
             }
             _ = Fanotify.respond(group: event.group, descriptor: event.descriptor, allow: verdict)
             RawDescriptor.close(event.descriptor)
         }
-        Channel.send(process.channel, ChannelMessage(.serve))
+        guard answers, Channel.send(process.channel, ChannelMessage(.serve)) else {
+            AgentLog.warning("the worker does not answer; it is replaced")
+            return process.kill()
+        }
         worker?.isServing = true
         heartbeatSince = KernelClock.monotonic
     }

@@ -12,8 +12,8 @@ enum RolePrivileges {
     /// only while they do that.
     static let standingIn = Capabilities.known
 
-    /// What the guardian keeps: it starts roles under other identities, opens files for the front, replaces a worker.
-    static let guardian: CapabilitySet = worker.union(standingIn).union([.setpcap])
+    /// What the guardian has in effect: it starts roles under other identities, opens files for the front, replaces a worker.
+    static let guardian: CapabilitySet = worker.union([.setpcap, .setuid, .setgid])
 
     /// What a worker gets from a process that has `permitted`.
     static func worker(outOf permitted: CapabilitySet) -> CapabilitySet {
@@ -44,10 +44,12 @@ enum RolePrivileges {
     static func dropGuardian(_ settings: AgentSettings) throws(KernelError) {
         if settings.isRootless { return }
         let have = try Capabilities.current()
-        let keep = guardian.intersection(have.permitted)
+        let keep = guardian.union(standingIn).intersection(have.permitted)
+        let effective = guardian.intersection(keep)
         try Capabilities.limitBounding(to: keep)
-        try Capabilities.apply(permitted: keep, effective: keep, inheritable: [])
-        try Capabilities.verify(keep, bounding: keep)
+        // The rest is only to be handed on.
+        try Capabilities.apply(permitted: keep, effective: effective, inheritable: [])
+        try Capabilities.verify(keep, effective: effective, bounding: keep)
     }
 
     /// Checks that a role has exactly what it should, from /proc/self/status. Anything else ends it.

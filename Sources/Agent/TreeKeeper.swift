@@ -10,6 +10,8 @@ struct TreeKeeper {
     private let board: StatusBoard
     private let enforcer: FileEnforcer
     private let seesEvents: Bool
+    /// Containers that a worker before had, with the process that each began with.
+    private var inherited: [(workload: UInt64, process: Int32)] = []
     /// Root directories of containers, by workload.
     private var roots: [UInt64: ContainerRoot] = [:]
     let table: TreeTable
@@ -176,14 +178,20 @@ struct TreeKeeper {
             namespace: words.count > 2 ? words[2] : 0)
         tree.process = words.count > 3 ? Int32(truncatingIfNeeded: words[3]) : 0
         if tree.workload != 0, tree.namespace != 0 { _ = bindings.bind(namespace: tree.namespace, to: tree.workload) }
-        if SnapshotBundle.isContainer(tree.workload) {
-            // The listener shows that the container lives, and it lives no longer than the process it began with.
-            if let problem = takeRoot(of: tree.process, as: tree.workload) ?? activate(tree.workload) {
-                AgentLog.error("\(problem): its calls are denied")
-            }
-        }
+        if SnapshotBundle.isContainer(tree.workload) { inherited.append((tree.workload, tree.process)) }
         if !table.add(tree) { RawDescriptor.close(listener) }
         showCount()
+    }
+
+    /// Has the containers of inherited trees decided by what they see. It looks at directories, which can be asked about.
+    ///
+    /// - Returns: what failed.
+    mutating func activateInherited() -> [String] {
+        defer { inherited = [] }
+        // The listener shows that the container lives, and it lives no longer than the process it began with.
+        return inherited.compactMap { workload, process in
+            takeRoot(of: process, as: workload) ?? activate(workload)
+        }
     }
 
     /// What a later worker has to know of a tree.

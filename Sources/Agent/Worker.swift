@@ -62,8 +62,9 @@ final class Worker {
             var poll = PollSet()
             poll.add(guardianAlive ? RoleDescriptor.guardian : -1, .readable)
             poll.add(frontAlive ? RoleDescriptor.peer : -1, .readable)
-            poll.add(enforcer.nameDescriptor, .readable)
-            poll.add(enforcer.mountDescriptor, enforcer.mountReadiness)
+            // Looking at directories can be asked about, and until it serves nobody would answer.
+            poll.add(isServing ? enforcer.nameDescriptor : -1, .readable)
+            poll.add(isServing ? enforcer.mountDescriptor : -1, enforcer.mountReadiness)
             poll.add(trees.table.ended, .readable)
             _ = poll.wait(timeoutMilliseconds: -1)
             if poll.isReady(0) {
@@ -126,6 +127,7 @@ final class Worker {
         // Each thread reports with buffers of its own.
         do {
             try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation)))
+            for problem in trees.activateInherited() { AgentLog.error("\(problem): its calls are denied") }
             let shared = try CallLoop.Shared(trees: trees.table, board: board)
             for thread in 0..<CallLoop.threads { try serveCalls(thread, shared) }
         } catch {

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
@@ -154,6 +155,11 @@ int pc_unix_connect(const char *path) {
         return result;
     }
     return fd;
+}
+
+int pc_set_send_timeout(int socket, uint32_t seconds) {
+    struct timeval limit = {.tv_sec = seconds};
+    return setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ? -errno : 0;
 }
 
 int pc_unix_listen(const char *path, uint32_t mode, int backlog, int replace) {

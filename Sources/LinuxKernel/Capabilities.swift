@@ -43,11 +43,13 @@ public struct Capabilities: Equatable, Sendable {
         try KernelError.check("prctl(PR_CAP_AMBIENT_CLEAR_ALL)", pc_capabilities_clear_ambient())
     }
 
-    /// Reads the sets again and throws EPERM unless permitted and effective are exactly `expected`, the ambient set is
-    /// within it, and the bounding set is within `bounding` if given.
-    public static func verify(_ expected: CapabilitySet, bounding: CapabilitySet? = nil) throws(KernelError) {
+    /// Reads the sets again and throws EPERM unless permitted and effective are exactly `expected`, or the latter exactly `effective` if
+    /// given, the ambient set is within it, and the bounding set is within `bounding` if given.
+    public static func verify(
+        _ expected: CapabilitySet, effective: CapabilitySet? = nil, bounding: CapabilitySet? = nil
+    ) throws(KernelError) {
         let now = try current()
-        guard now.permitted == expected, now.effective == expected, now.ambient.isSubset(of: expected),
+        guard now.permitted == expected, now.effective == effective ?? expected, now.ambient.isSubset(of: expected),
             bounding.map({ now.bounding.isSubset(of: $0) }) ?? true
         else { throw KernelError("verify capabilities", errno: 1) }
     }

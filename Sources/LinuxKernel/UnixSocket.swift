@@ -66,6 +66,11 @@ public enum UnixSocket {
         Descriptor(owning: try KernelError.check("accept4", pc_accept(socket, nonblocking ? 1 : 0)))
     }
 
+    /// SO_SNDTIMEO: sending to somebody who does not read fails with EAGAIN after this long.
+    public static func limitSending(of socket: Int32, seconds: UInt32) throws(KernelError) {
+        try KernelError.check("setsockopt(SO_SNDTIMEO)", pc_set_send_timeout(socket, seconds))
+    }
+
     /// SO_PEERCRED.
     public static func peer(of socket: Int32) throws(KernelError) -> Peer {
         var raw = pc_peer()

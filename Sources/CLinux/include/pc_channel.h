@@ -23,6 +23,8 @@ struct pc_peer {
 int pc_peer_credentials(int socket, struct pc_peer *out);
 /// socketpair(2), AF_UNIX, `type` = SOCK_SEQPACKET, SOCK_STREAM or SOCK_DGRAM; SOCK_CLOEXEC is added.
 int pc_socket_pair(int type, int *first, int *second);
+/// setsockopt(2) SO_SNDTIMEO: sending gives -EAGAIN after this long.
+int pc_set_send_timeout(int socket, uint32_t seconds);
 /// A listening AF_UNIX stream socket at `path`. The file is never more accessible than `mode`, whatever the umask is:
 /// the mode is set on the unbound socket, from which bind(2) takes it. `replace` removes a socket nobody listens on.
 int pc_unix_listen(const char *path, uint32_t mode, int backlog, int replace);
