@@ -8,7 +8,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_FLAGS ?= -j 2
 FUZZ_SECONDS ?= 300
 
-.PHONY: all deps test-deps build release demo test test-unit test-root test-c test-systemd fmt fmt-check lint bench fuzz fuzz-regress clean install
+.PHONY: all deps test-deps build release demo test test-unit test-root test-c test-systemd test-podman fmt fmt-check lint bench fuzz fuzz-regress clean install
 
 all: build
 
@@ -52,6 +52,12 @@ test-c:
 test-systemd: release
 	@scripts/install-packages debootstrap systemd-container
 	@$(SUDO) integration/systemd-boot "$$($(SWIFT) build -c release --show-bin-path)"
+
+# A container of podman. Not part of `make test`: podman brings a hundred packages.
+test-podman: test-deps
+	$(SWIFT) build $(BUILD_FLAGS)
+	@scripts/install-packages podman runc conmon golang-github-containers-common netavark busybox-static jq
+	@$(SUDO) integration/podman "$$($(SWIFT) build --show-bin-path)"
 
 lint: fmt-check
 	scripts/check-layering --self-test

@@ -46,6 +46,8 @@ int pc_identity_set_effective(uint64_t effective, uint64_t permitted) {
 
 int pc_identity_enter_namespace(int namespace_fd) { return setns(namespace_fd, 0) < 0 ? -errno : 0; }
 
+int pc_identity_set_directory(int directory) { return fchdir(directory) < 0 ? -errno : 0; }
+
 int pc_identity_set_root(int directory) {
     return fchdir(directory) < 0 || chroot(".") < 0 ? -errno : 0;
 }

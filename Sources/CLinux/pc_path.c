@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -107,4 +108,14 @@ ssize_t pc_read_process_string(int32_t tid, uint64_t address, char *buffer, size
         used += chunk;
     }
     return -ENAMETOOLONG;
+}
+
+int pc_socket_domain(int socket) {
+    int domain = 0;
+    socklen_t length = sizeof domain;
+    return getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 ? -errno : domain;
+}
+
+int pc_bind(int socket, const void *address, uint32_t length) {
+    return done(bind(socket, (const struct sockaddr *)address, (socklen_t)length));
 }

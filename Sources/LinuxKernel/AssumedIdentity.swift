@@ -95,6 +95,11 @@ public struct AssumedIdentity {
         return pc_identity_set_root(ownRoot)
     }
 
+    /// Makes a directory the thread's current one; the thread's root with `nil`. 0 or a negated errno.
+    public mutating func enterDirectory(_ directory: Int32?) -> Int32 {
+        pc_identity_set_directory(directory ?? ownRoot)
+    }
+
     /// Goes into the network, IPC and UTS namespaces of another thread, which settings in /proc/sys are looked up by. Needs own
     /// capabilities. 0 or a negated errno; either way `leaveNamespaces` is next.
     public mutating func enterNamespaces(of thread: Int32) -> Int32 {

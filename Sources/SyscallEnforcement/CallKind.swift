@@ -6,6 +6,7 @@ enum CallKind: UInt8, CaseIterable {
     case mmap, mmap2
     case open, openat, creat
     case execve, execveat
+    case bind
     case unlink, unlinkat, rmdir
     case rename, renameat, renameat2
     case link, linkat, symlink, symlinkat

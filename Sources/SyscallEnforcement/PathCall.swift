@@ -5,7 +5,7 @@ import LinuxKernel
 struct PathCall {
     /// What it does.
     enum Operation {
-        case open, execute, unlink, rename, link, symlink, makeDirectory, makeNode, truncate, setMode, setOwner,
+        case open, execute, bind, unlink, rename, link, symlink, makeDirectory, makeNode, truncate, setMode, setOwner,
             setAttribute,
             removeAttribute, setTimes
     }
@@ -72,7 +72,8 @@ struct PathCall {
         switch operation {
         case .open: flags & UInt32(bitPattern: OpenFlags.create) != 0
         case .execute, .setMode, .setOwner, .setTimes: false
-        case .unlink, .rename, .link, .symlink, .makeDirectory, .makeNode, .truncate, .setAttribute, .removeAttribute:
+        case .bind, .unlink, .rename, .link, .symlink, .makeDirectory, .makeNode, .truncate, .setAttribute,
+            .removeAttribute:
             true
         }
     }
@@ -105,6 +106,9 @@ struct PathCall {
         case .execveat:
             self.init(.execute, pathAt(0), flags: word(4))
             takeLookupFlags()
+        case .bind:
+            self.init(.bind, Path(directory: Int32(bitPattern: word(0)), address: call.argument(1)))
+            valueLength = UInt64(word(2))
         case .unlink: self.init(.unlink, path(0))
         case .rmdir: self.init(.unlink, path(0), flags: 0x200)
         case .unlinkat: self.init(.unlink, pathAt(0), flags: word(2))

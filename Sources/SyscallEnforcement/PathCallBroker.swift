@@ -31,16 +31,16 @@ struct PathCallBroker {
     /// Where calls are denied.
     static let denied = Answer.result(-Int(EACCES))
 
-    private var identity: AssumedIdentity
-    private var caller = FileCredentials()
-    private var walk = PathWalk()
+    var identity: AssumedIdentity
+    var caller = FileCredentials()
+    var walk = PathWalk()
     private var newWalk = PathWalk()
-    private let path = UnsafeMutableBufferPointer<CChar>.allocate(capacity: Int(PATH_MAX))
+    let path = UnsafeMutableBufferPointer<CChar>.allocate(capacity: Int(PATH_MAX))
     private var newPathError: Int32 = 0
     private let newPath = UnsafeMutableBufferPointer<CChar>.allocate(capacity: Int(PATH_MAX))
     /// XATTR_NAME_MAX and XATTR_SIZE_MAX, xattr(7).
     private let attributeName = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 256)
-    private let value = UnsafeMutableRawBufferPointer.allocate(byteCount: 65536, alignment: 8)
+    let value = UnsafeMutableRawBufferPointer.allocate(byteCount: 65536, alignment: 8)
     private let sticky = StickyRules()
 
     /// For the calling thread.
@@ -65,6 +65,7 @@ struct PathCallBroker {
             _ = judge.fail(.factUnavailable, .file, state)
             return Self.denied
         }
+        if call.operation == .bind { return bind(call, notification, tree, &judge, state, unanswered) }
         var result = copyArguments(call, thread)
         guard result == 0 else { return .result(Int(result)) }
         if let unanswered {
@@ -81,6 +82,7 @@ struct PathCallBroker {
         switch call.operation {
         case .open: return open(call, tree, thread, &judge, state)
         case .execute: return execute(call, &judge, state)
+        case .bind: return Self.denied
         case .unlink: return unlink(call, tree, &judge, state)
         case .rename: return rename(call, tree, &judge, state)
         case .link: return link(call, tree, &judge, state)
@@ -177,7 +179,7 @@ struct PathCallBroker {
         }
     }
 
-    private mutating func find(
+    mutating func find(
         _ where: PathCall.Path, _ text: UnsafeMutableBufferPointer<CChar>, _ goal: PathWalk.Goal, _ thread: Int32,
         _ tree: TreeTable.Tree, new: Bool
     ) -> Int32 {
@@ -223,7 +225,7 @@ struct PathCallBroker {
     }
 
     /// Does something with the caller's rights: its result, or -EACCES when they cannot be taken on.
-    private mutating func asCaller(_ tree: TreeTable.Tree, _ body: () -> Int32) -> Int32 {
+    mutating func asCaller(_ tree: TreeTable.Tree, _ body: () -> Int32) -> Int32 {
         guard identity.become(caller, honoursCapabilities: tree.honoursCapabilities) == 0 else { return -EACCES }
         let result = body()
         identity.regain()

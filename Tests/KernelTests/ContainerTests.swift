@@ -76,6 +76,7 @@ extension KernelSuite {
             (["truncate", "/etc/shadow"], "File", "/etc/shadow"), (["chmod", "/etc/shadow"], "File", "/etc/shadow"),
             (["creat", "/secret/new"], "File", "/secret/new"),
             (["mkdir", "/secret/deep/new"], "File", "/secret/deep/new"),
+            (["unix-bind", "/secret/socket"], "File", "/secret/socket"),
             (["exec", "/bin/denied"], "Process", "/usr/bin/denied"),
             (["exec", "/usr/bin/denied"], "Process", "/usr/bin/denied"),
             (["socket", "2", "2", "0"], "Network", "protocol=UDP"),

@@ -83,7 +83,8 @@ extension KernelSuite {
             ["unlink", "@/prot/secret"], ["rename", "@/prot/secret", "@/work/s"], ["rename", "@/prot", "@/work/p"],
             ["link", "@/prot/secret", "@/work/s"], ["truncate", "@/prot/secret"], ["chmod", "@/prot/secret"],
             ["mkdir", "@/prot/new"], ["symlink", "/etc", "@/prot/new"], ["creat", "@/prot/new"],
-            ["set-times", "@/prot/secret"], ["exchange", "@/work/plain", "@/prot/secret"],
+            ["set-times", "@/prot/secret"], ["unix-bind", "@/prot/socket"],
+            ["exchange", "@/work/plain", "@/prot/secret"],
         ]
 
         @Test func aProtectedNameIsNotChanged() throws {

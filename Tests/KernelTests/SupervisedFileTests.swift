@@ -53,6 +53,24 @@ extension KernelSuite {
             #expect(alert["ProcessName"]?.hasSuffix("/portcullis-victim") == true)
         }
 
+        @Test(arguments: AgentMode.allCases) func socketsAreBoundAsBefore(mode: AgentMode) throws {
+            let scratch = try Scratch()
+            let agent = try AgentUnderTest(
+                scratch, policies: ["p.yaml": AgentUnderTest.policy(file: "matchPaths: [{path: \"@/prot/secret\"}]")],
+                options: mode.options)
+            let victim = AgentUnderTest.binaries + "/portcullis-victim"
+            let expected = Shell.run(victim, "other-binds").output
+            #expect(expected == "port 1 netlink 1 again -1 none -1\n")
+            #expect(agent.tool("run", "--", victim, "other-binds").output == expected)
+            let path = scratch.path("work/socket")
+            #expect(agent.tool("run", "--", victim, "unix-bind", path).output == "ok\n")
+            #expect(try Shell.check("stat", "-c", "%F %a", path) == "socket 755\n")
+            #expect(agent.tool("run", "--", victim, "unix-bind", path).output == "errno 98 EADDRINUSE\n")
+            #expect(agent.tool("run", "--", victim, "unix-bind", path + "/x").output == "errno 20 ENOTDIR\n")
+            #expect(agent.tool("run", "--", victim, "unix-bind", scratch.path("none/x")).output == "errno 2 ENOENT\n")
+            #expect(agent.alerts().isEmpty)
+        }
+
         static let changes: [Attack] = [
             // B02
             Attack("FILE_LINK", "prot/secret", "link", "@prot/secret", "@work/h"),
@@ -92,6 +110,8 @@ extension KernelSuite {
             Attack("FILE_MKDIR", "prot/d", "mkdir", "@prot/d"),
             Attack("FILE_MKNOD", "prot/p", "mkfifo", "@prot/p"),
             Attack("FILE_MKNOD", "prot/f", "mknod", "@prot/f"),
+            Attack("FILE_MKNOD", "prot/s", "unix-bind", "@prot/s"),
+            Attack("FILE_MKNOD", "prot/s", "unix-bind", "@work/../prot/s"),
             Attack("FILE_SYMLINK", "prot/l", "symlink", "/etc", "@prot/l"),
             // B10
             Attack("FILE_CHMOD", "prot/secret", "chmod", "@prot/secret"),

@@ -332,6 +332,8 @@ static const struct {
     {"socket", 3, do_socket},
     {"socketpair", 3, do_socketpair},
     {"daemon-socket", 3, do_daemon_socket},
+    {"unix-bind", 1, do_unix_bind},
+    {"other-binds", 0, do_other_binds},
     {"hammer-socket", 4, do_hammer_socket},
     {"send-udp", 2, do_send_udp},
     {"flood", 5, do_flood},

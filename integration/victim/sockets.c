@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/netlink.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,6 +36,37 @@ int do_daemon_socket(char **a) {
     while (wait(NULL) > 0) {
     }
     // The grandchild holds standard output open: the reader waits for it.
+    return 0;
+}
+
+// Binds a socket to a path and listens.
+int do_unix_bind(char **a) {
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    snprintf(name.sun_path, sizeof name.sun_path, "%s", a[0]);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    return done(bind(fd, (struct sockaddr *)&name, sizeof name) < 0 ? -1 : listen(fd, 1));
+}
+
+// Binds a TCP socket, a netlink socket and an abstract name, as anybody may; prints what came of it.
+int do_other_binds(char **a) {
+    (void)a;
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof four;
+    int tcp = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(tcp, (struct sockaddr *)&four, length) < 0 || getsockname(tcp, (struct sockaddr *)&four, &length) < 0)
+        return failed();
+    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    length = sizeof kernel;
+    int netlink = socket(AF_NETLINK, SOCK_RAW, 0);
+    if (bind(netlink, (struct sockaddr *)&kernel, length) < 0 ||
+        getsockname(netlink, (struct sockaddr *)&kernel, &length) < 0)
+        return failed();
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "portcullis-%d", getpid());
+    int local = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (bind(local, (struct sockaddr *)&name, sizeof name) < 0) return failed();
+    int again = bind(local, (struct sockaddr *)&name, sizeof name), none = bind(99, (struct sockaddr *)&name, sizeof name);
+    printf("port %d netlink %d again %d none %d\n", four.sin_port != 0, kernel.nl_pid == (unsigned)getpid(), again, none);
     return 0;
 }
 

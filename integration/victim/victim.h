@@ -8,6 +8,8 @@ int done(long result);
 int do_socket(char **arguments);
 int do_socketpair(char **arguments);
 int do_daemon_socket(char **arguments);
+int do_unix_bind(char **arguments);
+int do_other_binds(char **arguments);
 int do_hammer_socket(char **arguments);
 int do_send_udp(char **arguments);
 

@@ -24,6 +24,8 @@ int pc_identity_assume(const struct pc_identity *identity);
 int pc_identity_set_effective(uint64_t effective, uint64_t permitted);
 /// Puts the thread into a network, IPC or UTS namespace. 0 or -errno.
 int pc_identity_enter_namespace(int namespace_fd);
+/// Makes `directory` the thread's current directory. 0 or -errno.
+int pc_identity_set_directory(int directory);
 /// Makes `directory` the thread's root. 0 or -errno.
 int pc_identity_set_root(int directory);
 
