@@ -133,7 +133,7 @@ import Testing
         #expect(error { $0 = [] } == .size(0))
         #expect(error { $0.removeLast($0.count - 95) } == .size(95))
         #expect(error { $0 = Array(repeating: 0, count: 8193) } == .size(8193))
-        #expect(error { $0[0] = 2 } == .version(2))
+        #expect(error { $0[0] = 3 } == .version(3))
         #expect(error { $0[2] = 95 } == .headerSize(95))
         #expect(error { $0[4] = 5 } == .value(field: "kind", 5))
         #expect(error { $0[4] = 0 } == .value(field: "kind", 0))
