@@ -27,7 +27,8 @@ var targets: [Target] = [
     .target(name: "CLinux", cSettings: c),
     .target(name: "CSeccomp", cSettings: c, linkerSettings: [.linkedLibrary("seccomp")]),
     .target(name: "CCapability", cSettings: c, linkerSettings: [.linkedLibrary("cap")]),
-    module("LinuxKernel", ["CLinux", "CSeccomp", "CCapability"]),
+    .target(name: "CNetfilter", cSettings: c, linkerSettings: [.linkedLibrary("nftnl"), .linkedLibrary("mnl")]),
+    module("LinuxKernel", ["CLinux", "CSeccomp", "CCapability", "CNetfilter"]),
     module("EventRing", ["CEventRing"]),
     module("PolicyModel"),
     module("PolicyLoading", ["PolicyModel", yams]),
@@ -37,6 +38,7 @@ var targets: [Target] = [
     module(
         "SyscallEnforcement",
         ["LinuxKernel", "EventRing", "PolicyEngine", "PolicyModel", "Workloads", "FileEnforcement"]),
+    module("NetworkEnforcement", ["LinuxKernel", "EventRing", "PolicyEngine", "PolicyModel", "FileEnforcement"]),
     module("Telemetry", ["LinuxKernel", "EventRing"]),
     tests(of: "EventRing"),
     tests(of: "PolicyModel"),
@@ -46,6 +48,7 @@ var targets: [Target] = [
     tests(of: "Workloads", ["PolicyModel"]),
     tests(of: "FileEnforcement", ["PolicyEngine", "PolicyModel", "EventRing", "LinuxKernel"]),
     tests(of: "SyscallEnforcement", ["PolicyEngine", "PolicyModel", "EventRing", "LinuxKernel"], exclude: ["Golden"]),
+    tests(of: "NetworkEnforcement", ["PolicyEngine", "PolicyModel", "LinuxKernel"], exclude: ["Golden"]),
     tests(of: "Telemetry", ["EventRing"], exclude: ["Golden"]),
 ]
 // For Benchmarks/engine and FuzzTesting, which are packages of their own.
@@ -59,7 +62,8 @@ if !coreOnly {
         module(
             "Agent",
             [
-                "FileEnforcement", "SyscallEnforcement", "Telemetry", "PolicyLoading", "PolicyEngine", "PolicyModel",
+                "FileEnforcement", "SyscallEnforcement", "NetworkEnforcement", "Telemetry", "PolicyLoading",
+                "PolicyEngine", "PolicyModel",
                 "ControlProtocol",
                 "LinuxKernel", "EventRing", "Workloads", yams, argumentParser,
             ]),

@@ -55,6 +55,12 @@ public struct AgentSettings: Sendable, Equatable {
     public var maxAlertPerSec = 10
     /// Seconds of silence.
     public var throttleSec = 30
+    /// Network policies are enforced in nf_tables.
+    public var filtersPackets = true
+    /// Group of nfnetlink_log in which the packet filter's reports come.
+    public var packetLogGroup: UInt16 = 20557
+    /// The table in nf_tables goes when the agent is stopped in order; a crash never removes it.
+    public var removesPacketRules = false
 
     /// The defaults.
     public init() {}
@@ -82,6 +88,8 @@ public struct AgentSettings: Sendable, Equatable {
             "killStaleDescriptors=\(killStaleDescriptors)", "cachesAllows=\(cachesAllows)",
             "accessReview=\(accessReview)",
             "alertThrottling=\(alertThrottling)", "maxAlertPerSec=\(maxAlertPerSec)", "throttleSec=\(throttleSec)",
+            "filtersPackets=\(filtersPackets)", "packetLogGroup=\(packetLogGroup)",
+            "removesPacketRules=\(removesPacketRules)",
         ]
         return lines.flatMap { Array($0.utf8) + [Self.separator] }
     }
@@ -129,6 +137,9 @@ public struct AgentSettings: Sendable, Equatable {
         case "alertThrottling": return store(Bool(value), \.alertThrottling)
         case "maxAlertPerSec": return store(Int(value), \.maxAlertPerSec)
         case "throttleSec": return store(Int(value), \.throttleSec)
+        case "filtersPackets": return store(Bool(value), \.filtersPackets)
+        case "packetLogGroup": return store(UInt16(value), \.packetLogGroup)
+        case "removesPacketRules": return store(Bool(value), \.removesPacketRules)
         default: return false
         }
         return true

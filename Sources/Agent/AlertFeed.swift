@@ -94,10 +94,13 @@ final class AlertFeed {
         guard let rule else {
             return RuleMetadata(policyName: "UnknownPolicy", action: action, isHostPolicy: isHost)
         }
-        return RuleMetadata(
+        var metadata = RuleMetadata(
             policyName: rule.policyName, severity: rule.attributes.severity, tags: rule.attributes.tags,
             message: rule.attributes.message, action: action, isHostPolicy: rule.policyKind == .host,
             presetName: rule.isPreset?.rawValue)
+        metadata.quotaLevel = rule.packet?.quotaLevel ?? ""
+        metadata.quotaLimit = rule.packet?.quotaLimit ?? ""
+        return metadata
     }
 
     private static func category(_ category: EventHeader.Category) -> EnforcementEvent.Category {
@@ -107,6 +110,7 @@ final class AlertFeed {
         case .protocol, .dns: .network
         case .capability: .capability
         case .syscall: .syscall
+        case .packet: .packet
         }
     }
 

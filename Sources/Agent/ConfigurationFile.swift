@@ -114,6 +114,14 @@ enum ConfigurationFile {
         case "alertThrottling": settings.alertThrottling = try boolean()
         case "maxAlertPerSec": settings.maxAlertPerSec = try integer(1...1_000_000)
         case "throttleSec": settings.throttleSec = try integer(1...86_400)
+        case "enableNetworkPolicyEnforcer": settings.filtersPackets = try boolean()
+        case "packetLogGroup": settings.packetLogGroup = UInt16(try integer(0...65_535))
+        case "networkRulesOnStop":
+            let action = try string()
+            guard ["keep", "remove"].contains(action) else {
+                throw ConfigurationError(text: "\(place): networkRulesOnStop must be keep or remove, not '\(action)'")
+            }
+            settings.removesPacketRules = action == "remove"
         default: throw ConfigurationError(text: "\(place): unknown key '\(name)'")
         }
     }

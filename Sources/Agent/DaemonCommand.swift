@@ -89,6 +89,12 @@ struct DaemonCommand: ParsableCommand {
         help: ArgumentHelp(
             "What happens to processes that hold a newly protected file open: alert or kill.", valueName: "action"))
     var staleFd: String?
+    @Option(
+        help: ArgumentHelp(
+            "What happens to network rules when the agent is stopped: keep or remove.", valueName: "action"))
+    var networkRulesOnStop: String?
+    @Option(help: ArgumentHelp("Group of nfnetlink_log for reports of the packet filter.", valueName: "number"))
+    var packetLogGroup: UInt16?
     @Flag(help: "Report every alert: no throttling.")
     var noThrottle = false
     @Flag(help: "Ask about every open anew: no ignore marks.")
@@ -141,6 +147,14 @@ struct DaemonCommand: ParsableCommand {
         case "kill": result.killStaleDescriptors = true
         case let other?: throw ConfigurationError(text: "--stale-fd must be alert or kill, not '\(other)'")
         }
+        switch networkRulesOnStop {
+        case nil: break
+        case "keep": result.removesPacketRules = false
+        case "remove": result.removesPacketRules = true
+        case let other?:
+            throw ConfigurationError(text: "--network-rules-on-stop must be keep or remove, not '\(other)'")
+        }
+        if let packetLogGroup { result.packetLogGroup = packetLogGroup }
         if noThrottle { result.alertThrottling = false }
         if noCache { result.cachesAllows = false }
         if accessReview { result.accessReview = true }

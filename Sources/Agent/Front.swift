@@ -75,7 +75,7 @@ final class Front {
         feed = try AlertFeed(pipeline: telemetry)
         pipeline = PolicyPipeline(
             node: node, postures: settings.postures, seesEvents: settings.usesEvents,
-            firstNumber: board.value(.generation) + 1,
+            packetLogGroup: settings.packetLogGroup, firstNumber: board.value(.generation) + 1,
             send: { message, contents in
                 guard let contents else { return Channel.send(RoleDescriptor.peer, message) }
                 guard let memory = try? SealedRegion.seal(contents, name: "portcullis-policies") else { return false }

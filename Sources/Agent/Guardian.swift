@@ -323,7 +323,7 @@ final class Guardian {
             case .startFailed: startError = message.string
             case .unlock:
                 AgentLog.warning("unlocked: enforcement ends")
-                end()
+                end(forGood: true)
                 return 0
             default: break
             }
@@ -370,8 +370,10 @@ final class Guardian {
     // MARK: - End
 
     /// Stops both roles and removes what the agent has put into the run directory.
-    private func end() {
-        for process in [front, worker].compactMap({ $0 }) { Channel.send(process.channel, ChannelMessage(.stop)) }
+    /// - Parameter forGood: nothing that was put into the kernel is to stay.
+    private func end(forGood: Bool = false) {
+        let stop = ChannelMessage(.stop, number: forGood ? Worker.stopForGood : 0)
+        for process in [front, worker].compactMap({ $0 }) { Channel.send(process.channel, stop) }
         for process in [front, worker].compactMap({ $0 }) {
             if !process.waitForExit(timeoutMilliseconds: 2000) { process.kill() }
             process.close()

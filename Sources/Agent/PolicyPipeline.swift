@@ -1,6 +1,7 @@
 import ControlProtocol
 import FileEnforcement
 import LinuxKernel
+import NetworkEnforcement
 import PolicyEngine
 import PolicyModel
 import SyscallEnforcement
@@ -41,6 +42,7 @@ final class PolicyPipeline {
     private let node: NodeLabels
     private let postures: Postures
     private let seesEvents: Bool
+    private let packetLogGroup: UInt16
     private let send: (ChannelMessage, [UInt8]?) -> Bool
     private var step = Step.idle
     private var waiting: [Change] = []
@@ -52,15 +54,17 @@ final class PolicyPipeline {
 
     /// - Parameters:
     ///   - seesEvents: there is fanotify; without it trees decide all as system calls.
+    ///   - packetLogGroup: where rules for packets report.
     ///   - firstNumber: generations go up from here, so that a new front never repeats one of its predecessor's.
     ///   - send: sends a message to the worker, with sealed memory of the bytes.
     init(
-        node: NodeLabels, postures: Postures, seesEvents: Bool = true, firstNumber: UInt64,
+        node: NodeLabels, postures: Postures, seesEvents: Bool = true, packetLogGroup: UInt16 = 0, firstNumber: UInt64,
         send: @escaping (ChannelMessage, [UInt8]?) -> Bool
     ) {
         self.node = node
         self.postures = postures
         self.seesEvents = seesEvents
+        self.packetLogGroup = packetLogGroup
         self.send = send
         nextNumber = firstNumber
     }
@@ -192,7 +196,28 @@ final class PolicyPipeline {
             }
             if needs == nil { needs = try TreeNeeds(compiled, seesEvents: seesEvents) }
         }
-        return (SnapshotBundle.encode(parts), rules, needs ?? TreeNeeds())
+        let network = NetworkBundle(rulesets(store, number: number, &rules))
+        return (SnapshotBundle.encode(parts, network: network.encoded()), rules, needs ?? TreeNeeds())
+    }
+
+    /// What the packet filter does for the host and for each container; adds what people are told of the rules.
+    private func rulesets(
+        _ store: PolicyStore, number: UInt64, _ rules: inout [RuleDescription]
+    ) -> [UInt64: Ruleset] {
+        var rulesets: [UInt64: Ruleset] = [:]
+        let containers = store.byWorkload.filter { SnapshotBundle.isContainer($0.workload) }
+        for (workload, policies) in [(SnapshotBundle.host, store.policies.filter(node.select))] + containers {
+            let network = policies.filter { $0.kind == .network }
+            guard !network.isEmpty else { continue }
+            let (ruleset, descriptions) = RulesetPlanner.plan(
+                network,
+                RulesetPlanner.Settings(
+                    posture: postures.network, generation: number, logGroup: packetLogGroup, firstRule: rules.count,
+                    workload: workload))
+            rulesets[workload] = ruleset
+            rules += descriptions
+        }
+        return rulesets
     }
 
     /// What a tree is started under: for the rules in force, and for policies of its own, which are not put in force by this.

@@ -7,6 +7,9 @@ enum RolePrivileges {
     /// (DAC_READ_SEARCH, DAC_OVERRIDE for fanotify's own check), ends a process with a stale descriptor (KILL).
     static let worker: CapabilitySet = [.sysAdmin, .sysPtrace, .dacReadSearch, .dacOverride, .kill]
 
+    /// What the worker has besides, where the machine has it: to put rules for packets in force.
+    static let packets: CapabilitySet = [.netAdmin]
+
     /// What the worker's call threads may have to act in the name of supervised processes, as far as the machine has it: to take on their
     /// ids and root, and any right that such a process may have itself. procfs lets nobody look into a process that has one more. In effect
     /// only while they do that.
@@ -63,7 +66,8 @@ enum RolePrivileges {
         case .worker:
             let all = worker(outOf: try Capabilities.current().permitted)
             try Capabilities.verify(all, bounding: all)
-            try Capabilities.apply(permitted: all, effective: worker, inheritable: [])
+            try Capabilities.apply(
+                permitted: all, effective: worker.union(packets.intersection(all)), inheritable: [])
         case .front:
             try Capabilities.verify([], bounding: [])
             guard ProcessControl.hasNoNewPrivileges else { throw KernelError("verify no_new_privs", errno: EPERM) }

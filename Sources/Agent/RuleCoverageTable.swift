@@ -24,6 +24,11 @@ enum RuleCoverageTable {
     ///   - inTree: the rule is a supervised tree's own, and so only about processes that are in one.
     ///   - seesEvents: fanotify is there.
     static func row(for rule: RuleDescription, inTree: Bool = false, seesEvents: Bool = true) -> Row {
+        if let packet = rule.packet {
+            return Row(
+                enforcedBy: packet.problem.isEmpty ? ["nftables"] : [],
+                gaps: packet.problem.isEmpty ? [] : [packet.problem])
+        }
         if let preset = rule.isPreset {
             return row(for: preset, place: inTree ? [] : [treesOnly], seesEvents: seesEvents)
         }

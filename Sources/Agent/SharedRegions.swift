@@ -8,8 +8,9 @@ enum RingOwner {
     /// The guardian, which only gives up dead workers' lanes.
     static let guardian: UInt64 = 1
 
-    /// Threads of a worker that write: the permission thread, the control thread, the call threads.
-    private static let writers = UInt64(2 + CallLoop.threads)
+    /// Threads of a worker that write: the permission thread, the control thread, that of the packet filter, the
+    /// call threads.
+    private static let writers = UInt64(3 + CallLoop.threads)
 
     /// A worker's permission thread.
     static func queue(_ incarnation: UInt64) -> UInt64 { incarnation * writers + 2 }
@@ -17,12 +18,16 @@ enum RingOwner {
     /// A worker's control thread.
     static func control(_ incarnation: UInt64) -> UInt64 { incarnation * writers + 3 }
 
+    /// A worker's thread for the packet filter.
+    static func packets(_ incarnation: UInt64) -> UInt64 { incarnation * writers + 4 }
+
     /// One of a worker's call threads.
-    static func calls(_ incarnation: UInt64, thread: Int) -> UInt64 { incarnation * writers + 4 + UInt64(thread) }
+    static func calls(_ incarnation: UInt64, thread: Int) -> UInt64 { incarnation * writers + 5 + UInt64(thread) }
 
     /// All of a worker's.
     static func all(_ incarnation: UInt64) -> [UInt64] {
-        [queue(incarnation), control(incarnation)] + (0..<CallLoop.threads).map { calls(incarnation, thread: $0) }
+        [queue(incarnation), control(incarnation), packets(incarnation)]
+            + (0..<CallLoop.threads).map { calls(incarnation, thread: $0) }
     }
 }
 

@@ -35,7 +35,8 @@ struct StatusReport {
             ("indexed-objects", .indexedObjects), ("mark-failures", .markFailures), ("spin-hits", .spinHits),
             ("spin-misses", .spinMisses), ("worker-restarts", .workerRestarts), ("front-restarts", .frontRestarts),
             ("adopted-events", .adoptedEvents), ("calls", .calls), ("supervised-trees", .supervisedTrees),
-            ("trees-started", .treesStarted),
+            ("trees-started", .treesStarted), ("packet-rules", .packetRules), ("logged-packets", .loggedPackets),
+            ("reported-flows", .reportedFlows),
         ]
         for (name, slot) in named { result[name] = board.value(slot) }
         result["alerts-generated"] = ledger.generated
@@ -59,10 +60,13 @@ struct StatusReport {
             let row = RuleCoverageTable.row(
                 for: rule, inTree: rule.workload != SnapshotBundle.host,
                 seesEvents: seesEvents && !SnapshotBundle.isContainer(rule.workload))
+            // The packet filter's own notes say that nothing of it holds.
+            let isOff = (active?.notes ?? []).contains { $0.rule == rule.id && $0.gap.endsEnforcement }
             return RuleCoverage(
                 workload: rule.workload, workloadName: name(ofWorkload: rule.workload), policy: rule.policyName,
                 category: Self.name(rule), subject: rule.subject,
-                action: rule.attributes.action.name, position: rule.position.description, enforcedBy: row.enforcedBy,
+                action: rule.attributes.action.name, position: rule.position.description,
+                enforcedBy: isOff ? [] : row.enforcedBy,
                 gaps: row.gaps + (notes[rule.id] ?? []))
         }
     }
@@ -95,7 +99,7 @@ struct StatusReport {
             result.insert("without fanotify: rules hold in supervised trees ('portcullis run') only", at: 0)
         }
         let others = active.store.policies.filter { policy in
-            policy.kind != .host && !active.store.containers.values.contains { $0.isSelected(by: policy) }
+            !policy.selectsNodes && !active.store.containers.values.contains { $0.isSelected(by: policy) }
         }
         if !others.isEmpty {
             result.append(
@@ -110,6 +114,7 @@ struct StatusReport {
     }
 
     private static func name(_ rule: RuleDescription) -> String {
+        if let packet = rule.packet { return packet.direction.name.lowercased() }
         if rule.isPreset != nil { return "presets" }
         switch rule.category {
         case .process: return "process"

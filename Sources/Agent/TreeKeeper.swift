@@ -11,7 +11,7 @@ struct TreeKeeper {
     private let enforcer: FileEnforcer
     private let seesEvents: Bool
     /// Containers that a worker before had, with the process that each began with.
-    private var inherited: [(workload: UInt64, process: Int32)] = []
+    private(set) var inherited: [(workload: UInt64, process: Int32)] = []
     /// Root directories of containers, by workload.
     private var roots: [UInt64: ContainerRoot] = [:]
     let table: TreeTable

@@ -2,6 +2,7 @@ import EventRing
 import FileEnforcement
 import Glibc
 import LinuxKernel
+import NetworkEnforcement
 import PolicyEngine
 import SyscallEnforcement
 
@@ -10,6 +11,7 @@ final class Worker {
     private let settings: AgentSettings
     private let board: StatusBoard
     private let enforcer: FileEnforcer
+    private let packets: NetworkEnforcer
     private let reporter: PermissionReporter
     private let leftovers: [Int32]
     private var trees: TreeKeeper
@@ -17,6 +19,9 @@ final class Worker {
     private var mapped: SealedRegion?
     private var activeNumber: UInt64 = 0
     private var isServing = false
+    /// The packet filter's rules in force, and what of them is not enforced.
+    private var inForce = NetworkBundle()
+    private var networkNotes: [PlanNote] = []
 
     /// Takes over the descriptors the guardian passed.
     ///
@@ -31,6 +36,9 @@ final class Worker {
             group: settings.usesEvents ? RoleDescriptor.primary : nil, wake: wake, board: board,
             failures: settings.failures,
             cachesAllows: settings.cachesAllows, reviewsReads: settings.accessReview, callThreads: CallLoop.threads)
+        let capabilities = try Capabilities.current()
+        packets = try NetworkEnforcer(
+            board: board, mayFilter: settings.filtersPackets && capabilities.effective.contains(.netAdmin))
         trees = try TreeKeeper(board: board, enforcer: enforcer, seesEvents: settings.usesEvents)
         self.incarnation = incarnation
         reporter = try Self.makeReporter(board, RingOwner.control(incarnation))
@@ -49,6 +57,19 @@ final class Worker {
                 ownProcesses: OwnProcesses(board: board))
         } catch { throw KernelError("claim a lane of the event ring", errno: ENOSPC) }
     }
+
+    private static func makePacketReporter(_ owner: UInt64) throws(KernelError) -> PacketReporter {
+        let (block, event) = (
+            try SharedRegions.ring(RoleDescriptor.blockRing), try SharedRegions.ring(RoleDescriptor.eventRing)
+        )
+        do {
+            return try PacketReporter(
+                blockRing: block, eventRing: event, owner: owner, wake: RoleDescriptor.ringWake)
+        } catch { throw KernelError("claim a lane of the event ring", errno: ENOSPC) }
+    }
+
+    /// The number of a stop after which nothing is enforced any more.
+    static let stopForGood: UInt64 = 1
 
     /// Runs until the guardian says stop, or for ever. Returns the exit code.
     func run(hasSnapshot: Bool) -> Int32 {
@@ -79,13 +100,17 @@ final class Worker {
             }
             if poll.isReady(1) { frontAlive = readFront() }
             if poll.isReady(2) || poll.isReady(3), let report = enforcer.namesChanged() {
-                tellFront(ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes))
+                tellFront(
+                    ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes + networkNotes))
                 tellFront(ChannelMessage(.namesChanged))
             }
             if poll.isReady(4) {
                 for tree in trees.table.takeEnded() {
                     send(.dropListener, number: tree.number)
-                    if trees.release(tree) { tellFront(ChannelMessage(.workloadEnded, number: tree.workload)) }
+                    if trees.release(tree) {
+                        packets.remove(tree.workload)
+                        tellFront(ChannelMessage(.workloadEnded, number: tree.workload))
+                    }
                 }
                 trees.showCount()
             }
@@ -114,6 +139,7 @@ final class Worker {
                     }
                 case .stop:
                     enforcer.stop()
+                    if message.number == Self.stopForGood || settings.removesPacketRules { packets.removeAll() }
                     return .stop
                 default: break
                 }
@@ -127,7 +153,10 @@ final class Worker {
         // Each thread reports with buffers of its own.
         do {
             try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation)))
+            for (workload, process) in trees.inherited { takeNetwork(of: process, as: workload) }
+            if !trees.inherited.isEmpty { _ = try? packets.load(inForce, generation: activeNumber) }
             for problem in trees.activateInherited() { AgentLog.error("\(problem): its calls are denied") }
+            try packets.serve(Self.makePacketReporter(RingOwner.packets(incarnation)))
             let shared = try CallLoop.Shared(trees: trees.table, board: board)
             for thread in 0..<CallLoop.threads { try serveCalls(thread, shared) }
         } catch {
@@ -223,16 +252,24 @@ final class Worker {
                     isTaken = true
                     supervise(message, listener: listener)
                 case (.container, _):
-                    if let problem = trees.takeRoot(of: Int32(message.string) ?? 0, as: message.number) {
-                        AgentLog.error(problem)
-                    }
-                case (.dropContainer, _): trees.dropRoot(of: message.number)
+                    let process = Int32(message.string) ?? 0
+                    if let problem = trees.takeRoot(of: process, as: message.number) { AgentLog.error(problem) }
+                    takeNetwork(of: process, as: message.number)
+                case (.dropContainer, _):
+                    trees.dropRoot(of: message.number)
+                    packets.remove(message.number)
                 case (.askWorkloads, _):
                     let numbers = trees.table.workloads.map(String.init).joined(separator: " ")
                     tellFront(ChannelMessage(.workloads, text: numbers))
                 default: break
                 }
             }
+        }
+    }
+
+    private func takeNetwork(of process: Int32, as workload: UInt64) {
+        do { try packets.add(process: process, as: workload) } catch {
+            AgentLog.error("the network of process \(process) cannot be told: \(error)")
         }
     }
 
@@ -261,30 +298,46 @@ final class Worker {
     private func load(_ number: UInt64, _ descriptor: Int32) {
         do {
             let region = try SealedRegion(descriptor)
-            let report: FileEnforcer.Report
-            do { report = try enforcer.load(region.bytes, handover: handover) } catch {
-                tellFront(ChannelMessage(.refused, number: number, text: error.description))
+            let (report, notes): (FileEnforcer.Report, [PlanNote])
+            do { (report, notes) = try putInForce(region) } catch {
+                tellFront(ChannelMessage(.refused, number: number, text: "\(error)"))
                 return
             }
             // The one before is not used any more, and is unmapped with its last reference.
             mapped = region
             activeNumber = number
             Channel.send(RoleDescriptor.guardian, ChannelMessage(.keepSnapshot), descriptor: descriptor)
-            tellFront(ChannelMessage(.activated, number: number), PlanReport.encode(report.notes))
+            tellFront(ChannelMessage(.activated, number: number), PlanReport.encode(report.notes + notes))
             handle(enforcer.staleDescriptors())
         } catch {
             tellFront(ChannelMessage(.refused, number: number, text: "\(error)"))
         }
     }
 
+    /// Puts everything of a generation in force or, when this throws, nothing.
+    private func putInForce(_ region: SealedRegion) throws -> (FileEnforcer.Report, [PlanNote]) {
+        let bundle = try SnapshotBundle(validating: region.bytes)
+        let rules = try NetworkBundle(decoding: UnsafeRawBufferPointer(rebasing: region.bytes[bundle.network]))
+        // The packet filter first: it alone can put back what was there before.
+        let notes = try packets.load(rules, generation: bundle.host.generation)
+        do {
+            let report = try enforcer.load(region.bytes, handover: handover)
+            networkNotes = notes
+            inForce = rules
+            return (report, notes)
+        } catch {
+            _ = try? packets.load(inForce, generation: activeNumber)
+            throw error
+        }
+    }
+
     /// The snapshot that the last worker had in force; the front need not be there.
     private func restoreSnapshot() {
-        guard let region = try? SealedRegion(RoleDescriptor.secondary),
-            let report = try? enforcer.load(region.bytes, handover: handover)
+        guard let region = try? SealedRegion(RoleDescriptor.secondary), let (report, notes) = try? putInForce(region)
         else { return }
         mapped = region
         activeNumber = board.value(.generation)
-        tellFront(ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes))
+        tellFront(ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes + notes))
     }
 
     private func handle(_ stale: [StaleDescriptor]) {

@@ -1,6 +1,7 @@
 /// The variable fields of an event, in the order they have in the record.
 public enum EventField: Int, Sendable, CaseIterable {
     /// Path of the object. Of a socket: domain, type and protocol, each a little-endian 32-bit number.
+    /// Of a packet: a `PacketFlow`.
     case resource
     /// The path that was asked for, or another known name of the object.
     case requestedPath

@@ -26,6 +26,8 @@ public struct EventHeader: Sendable, Equatable {
         case capability = 4
         /// A watched system call.
         case syscall = 5
+        /// A packet; it has no process.
+        case packet = 6
     }
 
     /// What happened to the operation.

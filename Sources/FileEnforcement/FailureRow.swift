@@ -30,6 +30,12 @@ public enum FailureRow: UInt8, Sendable, CaseIterable {
     /// The program that a thread executes cannot be compared with the one that was decided on: somebody else traces the thread, or
     /// another thread changed the arguments meanwhile.
     case executionUnverified
+    /// Somebody else changed or removed the table in nf_tables; it is made again. Until then packets met what was left.
+    case rulesetChanged
+    /// The table in nf_tables could not be made again.
+    case rulesetLost
+    /// The kernel had no room for packets that rules logged: they were decided, but nobody is told of them.
+    case packetLogOverflow
 
     /// The metric's name, as in `status` and on the command line.
     public var name: String {
@@ -47,6 +53,9 @@ public enum FailureRow: UInt8, Sendable, CaseIterable {
         case .workerLost: "worker-lost"
         case .unknownCall: "unknown-call"
         case .executionUnverified: "execution-unverified"
+        case .rulesetChanged: "ruleset-changed"
+        case .rulesetLost: "ruleset-lost"
+        case .packetLogOverflow: "packet-log-overflow"
         }
     }
 }

@@ -59,6 +59,22 @@ public struct PlanNote: Sendable, Hashable {
         case readsUnreviewed
         /// The kernel refused a mark.
         case markRefused
+        /// There is no nf_tables, or this process may not use it here.
+        case packetsUnfiltered
+        /// The kernel has no quotas for nf_tables.
+        case quotaUnavailable
+        /// Nobody tells what the network rules refuse.
+        case packetsUnlogged
+        /// The container has the host's network, whose packets are not known to be its own.
+        case hostNetwork
+
+        /// Nothing of the rule is enforced.
+        public var endsEnforcement: Bool {
+            switch self {
+            case .packetsUnfiltered, .quotaUnavailable, .hostNetwork: true
+            default: false
+            }
+        }
 
         /// One line for people.
         public var text: String {
@@ -68,6 +84,10 @@ public struct PlanNote: Sendable, Hashable {
             case .indexFull: "too many objects to index: hard links and renamed files are known by path only"
             case .readsUnreviewed: "reads through passed descriptors are not reviewed: it covers too many objects"
             case .interpretersUnseen: "only its execution is seen, not a file handed to an interpreter or loader"
+            case .packetsUnfiltered: "no packet filter: the kernel has no nf_tables, or the agent may not use it"
+            case .quotaUnavailable: "the kernel's nf_tables has no quotas (nft_quota)"
+            case .packetsUnlogged: "no alerts of network rules: their log group has another reader, or there is none"
+            case .hostNetwork: "the container shares the host's network: its packets are not told from the host's"
             case .markRefused: "the kernel refused a mark; see the metric mark-failures"
             }
         }

@@ -88,6 +88,12 @@ public struct StatusBoard: @unchecked Sendable {
         case supervisedTrees
         /// Workloads with policies of their own that there ever were.
         case workloads
+        /// Rules of the table in nf_tables.
+        case packetRules
+        /// Packets that these rules logged.
+        case loggedPackets
+        /// Flows of which an alert told.
+        case reportedFlows
     }
 
     /// First slot of the failure counters, one for each `FailureRow`.

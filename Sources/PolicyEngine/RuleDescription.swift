@@ -24,4 +24,36 @@ public struct RuleDescription: Sendable, Equatable {
     public var position: SourcePosition
     /// Whom it is for: `SnapshotBundle.host`, or the workload's number.
     public var workload: UInt64 = SnapshotBundle.host
+    /// Of a network policy's rule, whose category is `networkProtocol`.
+    public var packet: PacketRule?
+
+    /// Describes a rule of a network policy.
+    public init(
+        id: RuleID, of policy: Policy, packet: PacketRule, subject: String, attributes: RuleAttributes,
+        position: SourcePosition, workload: UInt64
+    ) {
+        self.init(
+            id: id, policyName: policy.name, policyNamespace: policy.namespace, policyKind: policy.kind,
+            category: .networkProtocol, isPreset: nil, subject: subject, attributes: attributes, sources: [],
+            position: position, workload: workload, packet: packet)
+    }
+
+    init(
+        id: RuleID, policyName: String, policyNamespace: String?, policyKind: PolicyKind, category: Category,
+        isPreset: PresetName?, subject: String, attributes: RuleAttributes, sources: [String], position: SourcePosition,
+        workload: UInt64 = SnapshotBundle.host, packet: PacketRule? = nil
+    ) {
+        self.id = id
+        self.policyName = policyName
+        self.policyNamespace = policyNamespace
+        self.policyKind = policyKind
+        self.category = category
+        self.isPreset = isPreset
+        self.subject = subject
+        self.attributes = attributes
+        self.sources = sources
+        self.position = position
+        self.workload = workload
+        self.packet = packet
+    }
 }

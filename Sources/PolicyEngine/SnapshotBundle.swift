@@ -28,8 +28,8 @@ public struct SnapshotBundle: Sendable {
         public let snapshot: Snapshot
     }
 
-    private static let magic: UInt64 = 0x314C_444E_4243_5050  // "PPCBNDL1"
-    private static let headerSize = 16
+    private static let magic: UInt64 = 0x324C_444E_4243_5050  // "PPCBNDL2"
+    private static let headerSize = 32
     private static let entrySize = 24
     /// Workloads at most.
     public static let limit = 4096
@@ -37,10 +37,15 @@ public struct SnapshotBundle: Sendable {
     /// The host's, then the others by number.
     public let parts: [Part]
 
+    /// Where in the bytes stands what the packet filter is to do, in a form of its own; empty without network policies.
+    public let network: Range<Int>
+
     /// The bytes of a bundle.
     ///
-    /// - Parameter parts: workload numbers in increasing order, the host first, with the bytes of their snapshots.
-    public static func encode(_ parts: [(workload: UInt64, bytes: [UInt8])]) -> [UInt8] {
+    /// - Parameters:
+    ///   - parts: workload numbers in increasing order, the host first, with the bytes of their snapshots.
+    ///   - network: what the packet filter is to do.
+    public static func encode(_ parts: [(workload: UInt64, bytes: [UInt8])], network: [UInt8] = []) -> [UInt8] {
         var result: [UInt8] = []
         func append(_ value: UInt64, to bytes: inout [UInt8]) {
             for shift in stride(from: 0, to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
@@ -48,6 +53,8 @@ public struct SnapshotBundle: Sendable {
         append(magic, to: &result)
         append(UInt64(parts.count), to: &result)
         var offset = headerSize + entrySize * parts.count
+        append(parts.reduce(UInt64(offset)) { $0 + UInt64(($1.bytes.count + 7) & ~7) }, to: &result)
+        append(UInt64(network.count), to: &result)
         for part in parts {
             append(part.workload, to: &result)
             append(UInt64(offset), to: &result)
@@ -59,6 +66,7 @@ public struct SnapshotBundle: Sendable {
             result += part.bytes
             result += [UInt8](repeating: 0, count: -part.bytes.count & 7)
         }
+        result += network
         return result
     }
 
@@ -85,8 +93,11 @@ public struct SnapshotBundle: Sendable {
             parts.append(Part(workload: workload, snapshot: snapshot))
             next = min(next + (Int(length) + 7) & ~7, bytes.count)
         }
-        guard next == bytes.count else { throw .badLength }
+        guard start.long(at: 16) == UInt64(next), start.long(at: 24) == UInt64(bytes.count - next) else {
+            throw .badLength
+        }
         self.parts = parts
+        network = next..<bytes.count
     }
 
     /// The host's snapshot.

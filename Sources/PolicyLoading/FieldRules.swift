@@ -126,20 +126,7 @@ enum FieldRules {
 
     /// A duration of Go's `time.ParseDuration`, which must not be shorter than the second that it is cut to.
     static func durationProblem(_ text: String) -> String? {
-        let form = "must be like 2h, 30m or 45s"
-        let units = [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3600)]
-        var rest = text[...]
-        var seconds = 0.0
-        repeat {
-            let number = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-            rest = rest.dropFirst(number.count)
-            guard number.contains(where: \.isNumber), number.count(where: { $0 == "." }) <= 1,
-                let value = Double("0" + number + (number.contains(".") ? "0" : "")),
-                let unit = units.first(where: { rest.hasPrefix($0.0) })
-            else { return form }
-            seconds += value * unit.1
-            rest = rest.dropFirst(unit.0.count)
-        } while !rest.isEmpty
+        guard let seconds = QuotaText.seconds(text) else { return "must be like 2h, 30m or 45s" }
         // Go's durations are 64-bit numbers of nanoseconds.
         return seconds < 1 ? "must be at least one second" : seconds > 9.2e9 ? "is longer than 292 years" : nil
     }

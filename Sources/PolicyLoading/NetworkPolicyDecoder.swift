@@ -102,6 +102,11 @@ struct NetworkPolicyDecoder {
                 "\(reader.name(of: "limit")) must be like 500KB, 2MB or 1GB, not '\(text)'")
             return ""
         }
+        if QuotaText.bytes(text) == nil {
+            sink.error(
+                reader.position(of: "limit"), "\(reader.name(of: "limit")) is more than can be counted: '\(text)'")
+            return ""
+        }
         return text
     }
 

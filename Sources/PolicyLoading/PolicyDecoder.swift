@@ -82,6 +82,7 @@ struct PolicyDecoder {
         let sections = Self.sections[policy.kind] ?? []
         spec.finish(sections + ["severity", "tags", "message", "action"])
         policy.selector = SelectorDecoder(sink: sink).decode(spec, policy.kind)
+        policy.selectsNodes = policy.kind == .host
         policy.attributes.action = action(of: spec, lowerCase: true) ?? .block
         let inherited = policy.attributes
         let rules = RuleDecoder(sink: sink, kind: policy.kind)
@@ -90,6 +91,7 @@ struct PolicyDecoder {
             policy.ingress = network.rules(spec, "ingress", peers: "from", inherited)
             policy.egress = network.rules(spec, "egress", peers: "to", inherited)
             policy.level = network.level(spec)
+            policy.selectsNodes = spec.value("nodeSelector") != nil
             network.checkSelectors(spec, policy)
             return
         }

@@ -20,10 +20,10 @@ public struct NodeLabels: Sendable, Hashable {
                 }, uniquingKeysWith: { $1 }))
     }
 
-    /// Whether this is a host policy whose every label and expression the node satisfies. A host name may be `*`, or a list
+    /// Whether this is a host policy, or a network policy for nodes, whose every label and expression the node satisfies. A host name may be `*`, or a list
     /// separated by commas. A policy that names nobody is for nobody.
     public func select(_ policy: Policy) -> Bool {
-        guard policy.kind == .host else { return false }
+        guard policy.selectsNodes else { return false }
         if policy.selector.labels.isEmpty && policy.selector.expressions.isEmpty { return false }
         for label in policy.selector.labels {
             guard let value = labels[label.key] else { return false }

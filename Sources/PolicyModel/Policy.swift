@@ -20,6 +20,8 @@ public struct Policy: Sendable, Hashable {
     public var namespace: String?
     /// Whom the policy is for.
     public var selector: Selector
+    /// The selector is about the node, not about containers: of every HSP, and of an NSP with `nodeSelector`.
+    public var selectsNodes = false
     /// The policy's own attributes: the default for its rules, and what a preset's alert shows.
     public var attributes: RuleAttributes
     /// Rules on executing programs.
@@ -58,6 +60,7 @@ public struct Policy: Sendable, Hashable {
         self.name = name
         self.namespace = namespace
         self.selector = selector
+        selectsNodes = kind == .host
         self.attributes = attributes
         self.position = position
     }

@@ -1,3 +1,5 @@
+import EventRing
+
 /// Makes alerts from events, by the field rules of KubeArmor. See `docs/telemetry.md` for the rules and our additions.
 public struct AlertBuilder: Sendable {
     /// How alerts name this machine.
@@ -28,6 +30,10 @@ public struct AlertBuilder: Sendable {
         alert.isTruncated = !event.truncation.isEmpty
         fillProcess(&alert, event)
         fillRule(&alert, rule)
+        if event.category == .packet {
+            fillPacket(&alert, event, rule)
+            return alert
+        }
         fillObject(&alert, event)
         switch event.kind {
         case .verdict:
@@ -140,7 +146,7 @@ public struct AlertBuilder: Sendable {
                 case .network: "Network"
                 case .capability: "Capabilities"
                 case .syscall: "Syscall"
-                case .file, .process: "File"
+                case .file, .process, .packet: "File"
                 }
             alert.processName = capped(event.executable, limits.path, &alert.isTruncated)
             alert.source = commandLine(event.executable, event.arguments, &alert.isTruncated)
@@ -159,6 +165,25 @@ public struct AlertBuilder: Sendable {
         alert.data = isEnforcing ? "lsm=SOCKET_CREATE \(resource)" : "syscall=SYS_SOCKET"
         // The resource's words count too, and win.
         alert.eventData = EventDatum.parse(isEnforcing ? alert.data : alert.data + " " + resource)
+    }
+
+    private func fillPacket(_ alert: inout Alert, _ event: EnforcementEvent, _ rule: RuleMetadata) {
+        alert.type = "MatchedNetworkPolicy"
+        alert.operation = "NetworkFirewall"
+        alert.enforcer = "NetworkPolicyEnforcer"
+        alert.action = Self.action(event.effect, rule)
+        alert.result = event.effect == .block ? "Permission denied" : "Passed"
+        // A packet has no process; only who changed the table has.
+        alert.userName = ""
+        alert.execID = ""
+        alert.uid = 0
+        guard let flow = PacketFlow(event.resource) else {
+            alert.resource = Array("table inet portcullis".utf8)
+            return
+        }
+        alert.resource = Array(FlowText.direction(flow).utf8)
+        alert.data = FlowText.data(flow, quotaLevel: rule.quotaLevel, quotaLimit: rule.quotaLimit)
+        alert.eventData = EventDatum.parse(alert.data)
     }
 
     /// `Audit (…)` marks what the policy would have done, had enforcement been possible.

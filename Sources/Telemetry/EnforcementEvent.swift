@@ -16,6 +16,8 @@ public struct EnforcementEvent: Sendable, Hashable {
     /// Which rules decided.
     public enum Category: UInt8, Sendable, Hashable, CaseIterable {
         case process, file, network, capability, syscall
+        /// A packet, of which no process is known.
+        case packet
     }
 
     /// What happened to the operation.
@@ -81,7 +83,7 @@ public struct EnforcementEvent: Sendable, Hashable {
     /// First argument of an `…at` call, or the number of the stale descriptor; `nil` when not known.
     public var descriptor: Int32?
     /// The object: the opened file, the executed file, a notice's subject. Of a socket: domain, type and protocol, each a
-    /// little-endian 32-bit number.
+    /// little-endian 32-bit number. Of a packet: a `PacketFlow`.
     public var resource: [UInt8] = []
     /// Another name of the same object, the one the rule speaks of; empty when there is none.
     public var aliasPath: [UInt8] = []

@@ -29,6 +29,10 @@ public struct RuleMetadata: Sendable, Hashable {
     public let isHostPolicy: Bool
     /// Where the decision came from.
     public let origin: Origin
+    /// Whom the rule's quota is for (`host`, `pod`, `policy`); empty without one.
+    public var quotaLevel = ""
+    /// How much the rule's quota lets pass, as written.
+    public var quotaLimit = ""
 
     /// `severity` as the alert shows it; empty when none was written.
     let severityText: String

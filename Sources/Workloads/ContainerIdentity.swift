@@ -34,7 +34,7 @@ public struct ContainerIdentity: Sendable, Hashable, Codable {
 
     private static let nameKey = "kubearmor.io/container.name"
 
-    /// Whether this is a container or cluster policy for this container.
+    /// Whether this is a container, cluster or network policy for this container.
     ///
     /// A container policy of a pod counts in its own namespace, outside Kubernetes in any. The label `kubearmor.io/container.name` is a list
     /// (`[a, b]`) or, outside Kubernetes, an extended regular expression (regex(7)) that is searched in the name. A container policy that names
@@ -52,7 +52,12 @@ public struct ContainerIdentity: Sendable, Hashable, Codable {
                 guard expression.values.contains(namespace) == (expression.relation == .isIn) else { return false }
             }
             return satisfies(policy.selector.expressions.filter { $0.key == "label" })
-        case .host, .network: return false
+        case .network:
+            // In every namespace: the kind has none.
+            return !policy.selectsNodes && !policy.selector.labels.isEmpty
+                && policy.selector.labels.allSatisfy(hasLabel)
+                && satisfies(policy.selector.expressions.filter { $0.key == "label" })
+        case .host: return false
         }
     }
 

@@ -137,7 +137,7 @@ import Testing
         #expect(error { $0[2] = 95 } == .headerSize(95))
         #expect(error { $0[4] = 5 } == .value(field: "kind", 5))
         #expect(error { $0[4] = 0 } == .value(field: "kind", 0))
-        #expect(error { $0[5] = 6 } == .value(field: "category", 6))
+        #expect(error { $0[5] = 7 } == .value(field: "category", 7))
         #expect(error { $0[6] = 3 } == .value(field: "effect", 3))
         #expect(error { $0[7] = 4 } == .value(field: "mechanism", 4))
         #expect(error { $0[95] = 1 } == .reserved)

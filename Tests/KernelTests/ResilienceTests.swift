@@ -168,7 +168,7 @@ extension KernelSuite {
             #expect(front["Uid"]?.hasPrefix("0") == false)
             let worker = try status("worker")
             // sys_admin, sys_ptrace, dac_read_search, dac_override, kill
-            #expect(worker["CapEff"] == "0000000000280026")
+            #expect(worker["CapEff"] == "0000000000281026")
             #expect(worker["CapInh"] == "0000000000000000")
             #expect(worker["CapAmb"] == "0000000000000000")
             // Its call threads may put in effect what a process has that they stand in for: no thread has it otherwise.

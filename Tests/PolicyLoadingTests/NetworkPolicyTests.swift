@@ -48,6 +48,7 @@ struct NetworkPolicyTests {
                 .network, "nodeSelector: {matchLabels: {a: b}}\n\(list): [\(item.replacing("@", with: peers))]")
             let wanted = text.empty {
                 $0.selector.labels = labels
+                $0.selectsNodes = true
                 if list == "ingress" { $0.ingress = [expected] } else { $0.egress = [expected] }
             }
             #expect(text.policy == wanted, "\(list): \(text.result.diagnostics)")

@@ -19,7 +19,7 @@ struct pc_event_header {
     uint16_t version;     ///< PC_EVENT_VERSION
     uint16_t header_size; ///< sizeof(struct pc_event_header)
     uint8_t kind;         ///< 1 verdict, 2 stale descriptor, 3 agent notice, 4 loss
-    uint8_t category;     ///< 0 process, 1 file, 2 protocol, 3 dns, 4 capability, 5 syscall
+    uint8_t category;     ///< 0 process, 1 file, 2 protocol, 3 dns, 4 capability, 5 syscall, 6 packet
     uint8_t effect;       ///< 0 allow, 1 audit, 2 block
     uint8_t mechanism;    ///< 1 fanotify, 2 seccomp, 3 nftables; 0 none (notices)
     uint32_t flags;       ///< the Swift face (`EventFlags`) names the bits

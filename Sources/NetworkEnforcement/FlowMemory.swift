@@ -1,0 +1,34 @@
+import EventRing
+
+/// What was reported lately: a flow that is refused sends its packet again and again, and one alert is enough.
+struct FlowMemory {
+    private struct Key: Hashable {
+        var rule: UInt32
+        /// The numbers of rules mean something in their generation only.
+        var generation: UInt64
+        /// `nil` for a quota, of which one alert tells whatever uses it up.
+        var flow: PacketFlow?
+    }
+
+    /// A flow is not told of again for that long, nanoseconds.
+    static let silence: UInt64 = 10_000_000_000
+    private let capacity: Int
+    private var told: [Key: UInt64] = [:]
+
+    init(capacity: Int = 8192) { self.capacity = capacity }
+
+    /// Whether an alert is due.
+    ///
+    /// - Parameter now: CLOCK_MONOTONIC, nanoseconds.
+    mutating func isNew(_ flow: PacketFlow, _ tag: PacketTag, now: UInt64) -> Bool {
+        let key = Key(rule: tag.rule, generation: tag.generation, flow: flow.isQuota ? nil : flow)
+        if let until = told[key], now < until { return false }
+        if told.count >= capacity { told = told.filter { now < $0.value } }
+        // With no room left more alerts come than need be, and none is missing.
+        if told.count < capacity { told[key] = flow.isQuota ? .max : now + Self.silence }
+        return true
+    }
+
+    /// A quota begins anew: the next time that it is used up is news. All of them are, as it is not known which rule has it.
+    mutating func forgetQuotas() { told = told.filter { $0.value != .max } }
+}

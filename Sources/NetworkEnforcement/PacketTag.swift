@@ -1,0 +1,62 @@
+import LinuxKernel
+
+/// What the text of a logging rule says: which rule of which generation, and what it did.
+public struct PacketTag: Sendable, Hashable {
+    /// What became of the packet.
+    public enum Effect: UInt8, Sendable, CaseIterable {
+        case audit = 0x61
+        case block = 0x62
+        /// A quota was used up, and packets pass all the same.
+        case quotaAudit = 0x71
+        /// A quota was used up.
+        case quotaBlock = 0x72
+    }
+
+    /// The generation of the policies.
+    public var generation: UInt64
+    /// The rule's number.
+    public var rule: UInt32
+    /// What became of the packet.
+    public var effect: Effect
+
+    private static let mark = Array("portcullis ".utf8)
+
+    /// `portcullis GENERATION RULE EFFECT`; no byte of it is the choice of whoever writes policies.
+    public var text: String {
+        "portcullis \(generation) \(rule) \(Character(Unicode.Scalar(effect.rawValue)))"
+    }
+
+    /// Creates a tag.
+    public init(generation: UInt64, rule: UInt32, effect: Effect) {
+        self.generation = generation
+        self.rule = rule
+        self.effect = effect
+    }
+
+    /// Reads a tag; `nil` for the text of somebody else's rule. Allocates nothing.
+    public init?(_ bytes: UnsafeRawBufferPointer) {
+        var index = 0
+        while index < Self.mark.count {
+            guard index < bytes.count, bytes[index] == Self.mark[index] else { return nil }
+            index += 1
+        }
+        func number() -> UInt64? {
+            var value: UInt64 = 0
+            let start = index
+            while index < bytes.count, (0x30...0x39).contains(bytes[index]) {
+                let (tens, isOver) = value.multipliedReportingOverflow(by: 10)
+                let (sum, isOverToo) = tens.addingReportingOverflow(UInt64(bytes[index] - 0x30))
+                guard !isOver, !isOverToo else { return nil }
+                value = sum
+                index += 1
+            }
+            guard index > start, index < bytes.count, bytes[index] == 0x20 else { return nil }
+            index += 1
+            return value
+        }
+        guard let generation = number(), let rule = number().flatMap(UInt32.init(exactly:)),
+            index + 1 == bytes.count, let effect = Effect(rawValue: bytes[index])
+        else { return nil }
+        self.init(generation: generation, rule: rule, effect: effect)
+    }
+}
