@@ -86,9 +86,14 @@ static ssize_t receive(int socket, char *buffer, int flags) {
     }
 }
 
+/// A whole message. libmnl 1.0.4 compares the length as a signed number, of which one with the highest bit is less than any.
+static int is_whole(const struct nlmsghdr *header, int rest) {
+    return mnl_nlmsg_ok(header, rest) && header->nlmsg_len <= (uint32_t)rest;
+}
+
 static int run(const void *bytes, size_t length, mnl_cb_t each, void *context, int *is_over) {
     int rest = (int)length;
-    for (const struct nlmsghdr *header = bytes; mnl_nlmsg_ok(header, rest); header = mnl_nlmsg_next(header, &rest)) {
+    for (const struct nlmsghdr *header = bytes; is_whole(header, rest); header = mnl_nlmsg_next(header, &rest)) {
         if (header->nlmsg_flags & NLM_F_DUMP_INTR)
             return -EINTR;
         if (header->nlmsg_type == NLMSG_DONE) {
@@ -163,7 +168,7 @@ int pc_nf_receive_acknowledgements(int socket, uint32_t last, uint32_t *failed) 
         if (length < 0)
             return (int)length;
         int rest = (int)length;
-        for (const struct nlmsghdr *header = (void *)buffer; mnl_nlmsg_ok(header, rest);
+        for (const struct nlmsghdr *header = (void *)buffer; is_whole(header, rest);
              header = mnl_nlmsg_next(header, &rest)) {
             const struct nlmsgerr *answer = mnl_nlmsg_get_payload(header);
             if (header->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(header) < sizeof answer->error)

@@ -3,12 +3,9 @@
 #include "pc_nf_receive.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
-#include <libnftnl/chain.h>
 #include <libnftnl/common.h>
-#include <libnftnl/object.h>
-#include <libnftnl/rule.h>
-#include <libnftnl/set.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -76,6 +73,21 @@ int pc_nft_commit(int socket, struct pc_nft_batch *batch, uint32_t generation, i
 
 // MARK: lists
 
+/// Where the things of a kind have what is read of them. libnftnl would read it all, and end the process over an attribute that
+/// it does not like.
+static const struct {
+    uint16_t question;
+    uint16_t answer;
+    uint16_t table;
+    uint16_t name;
+    uint16_t handle;
+} kinds[] = {
+    [PC_NFT_CHAINS] = {NFT_MSG_GETCHAIN, NFT_MSG_NEWCHAIN, NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, NFTA_CHAIN_HANDLE},
+    [PC_NFT_SETS] = {NFT_MSG_GETSET, NFT_MSG_NEWSET, NFTA_SET_TABLE, NFTA_SET_NAME, NFTA_SET_HANDLE},
+    [PC_NFT_QUOTAS] = {NFT_MSG_GETOBJ, NFT_MSG_NEWOBJ, NFTA_OBJ_TABLE, NFTA_OBJ_NAME, NFTA_OBJ_HANDLE},
+    [PC_NFT_RULES] = {NFT_MSG_GETRULE, NFT_MSG_NEWRULE, NFTA_RULE_TABLE, NFTA_RULE_CHAIN, NFTA_RULE_HANDLE},
+};
+
 struct listing {
     const char *table;
     enum pc_nft_kind kind;
@@ -83,101 +95,64 @@ struct listing {
     void *context;
 };
 
-static void copy_name(struct pc_nft_item *item, const char *name) {
-    snprintf(item->name, sizeof item->name, "%s", name == NULL ? "" : name);
+struct listed {
+    const struct listing *listing;
+    struct pc_nft_item item;
+    int is_in_table;
+    int is_quota;
+};
+
+static uint64_t long_number(const struct nlattr *attribute) {
+    return mnl_attr_validate(attribute, MNL_TYPE_U64) == 0 ? be64toh(mnl_attr_get_u64(attribute)) : 0;
 }
 
-static int is_table(const struct listing *listing, const char *table) {
-    return table != NULL && strcmp(table, listing->table) == 0;
+static int quota_attribute(const struct nlattr *attribute, void *context) {
+    struct pc_nft_item *item = context;
+    if (mnl_attr_get_type(attribute) == NFTA_QUOTA_BYTES)
+        item->limit = long_number(attribute);
+    else if (mnl_attr_get_type(attribute) == NFTA_QUOTA_CONSUMED)
+        item->used = long_number(attribute);
+    return MNL_CB_OK;
 }
 
-static int list_chain(const struct nlmsghdr *header, const struct listing *listing, struct pc_nft_item *item) {
-    struct nftnl_chain *chain = nftnl_chain_alloc();
-    if (chain == NULL)
-        return -ENOMEM;
-    int found = nftnl_chain_nlmsg_parse(header, chain) == 0
-        && is_table(listing, nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE));
-    if (found) {
-        copy_name(item, nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME));
-        item->handle = nftnl_chain_get_u64(chain, NFTNL_CHAIN_HANDLE);
-    }
-    nftnl_chain_free(chain);
-    return found;
-}
-
-static int list_set(const struct nlmsghdr *header, const struct listing *listing, struct pc_nft_item *item) {
-    struct nftnl_set *set = nftnl_set_alloc();
-    if (set == NULL)
-        return -ENOMEM;
-    int found =
-        nftnl_set_nlmsg_parse(header, set) == 0 && is_table(listing, nftnl_set_get_str(set, NFTNL_SET_TABLE));
-    if (found) {
-        copy_name(item, nftnl_set_get_str(set, NFTNL_SET_NAME));
-        item->handle = nftnl_set_is_set(set, NFTNL_SET_HANDLE) ? nftnl_set_get_u64(set, NFTNL_SET_HANDLE) : 0;
-    }
-    nftnl_set_free(set);
-    return found;
-}
-
-static int list_quota(const struct nlmsghdr *header, const struct listing *listing, struct pc_nft_item *item) {
-    struct nftnl_obj *object = nftnl_obj_alloc();
-    if (object == NULL)
-        return -ENOMEM;
-    int found = nftnl_obj_nlmsg_parse(header, object) == 0
-        && is_table(listing, nftnl_obj_get_str(object, NFTNL_OBJ_TABLE))
-        && nftnl_obj_get_u32(object, NFTNL_OBJ_TYPE) == NFT_OBJECT_QUOTA;
-    if (found) {
-        copy_name(item, nftnl_obj_get_str(object, NFTNL_OBJ_NAME));
-        item->handle = nftnl_obj_get_u64(object, NFTNL_OBJ_HANDLE);
-        item->limit = nftnl_obj_get_u64(object, NFTNL_OBJ_QUOTA_BYTES);
-        item->used = nftnl_obj_get_u64(object, NFTNL_OBJ_QUOTA_CONSUMED);
-    }
-    nftnl_obj_free(object);
-    return found;
-}
-
-static int list_rule(const struct nlmsghdr *header, const struct listing *listing, struct pc_nft_item *item) {
-    struct nftnl_rule *rule = nftnl_rule_alloc();
-    if (rule == NULL)
-        return -ENOMEM;
-    int found =
-        nftnl_rule_nlmsg_parse(header, rule) == 0 && is_table(listing, nftnl_rule_get_str(rule, NFTNL_RULE_TABLE));
-    if (found) {
-        copy_name(item, nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN));
-        item->handle = nftnl_rule_get_u64(rule, NFTNL_RULE_HANDLE);
-    }
-    nftnl_rule_free(rule);
-    return found;
+static int listed_attribute(const struct nlattr *attribute, void *context) {
+    struct listed *listed = context;
+    enum pc_nft_kind kind = listed->listing->kind;
+    uint16_t type = mnl_attr_get_type(attribute);
+    int is_text = mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0;
+    if (type == kinds[kind].table && is_text)
+        listed->is_in_table = strcmp(mnl_attr_get_str(attribute), listed->listing->table) == 0;
+    else if (type == kinds[kind].name && is_text)
+        snprintf(listed->item.name, sizeof listed->item.name, "%s", mnl_attr_get_str(attribute));
+    else if (type == kinds[kind].handle)
+        listed->item.handle = long_number(attribute);
+    else if (kind == PC_NFT_QUOTAS && type == NFTA_OBJ_TYPE)
+        listed->is_quota = mnl_attr_validate(attribute, MNL_TYPE_U32) == 0
+            && ntohl(mnl_attr_get_u32(attribute)) == NFT_OBJECT_QUOTA;
+    else if (kind == PC_NFT_QUOTAS && type == NFTA_OBJ_DATA && mnl_attr_validate(attribute, MNL_TYPE_NESTED) == 0)
+        return mnl_attr_parse_nested(attribute, quota_attribute, &listed->item);
+    return MNL_CB_OK;
 }
 
 static int list_message(const struct nlmsghdr *header, void *context) {
-    static const uint16_t answers[] = {NFT_MSG_NEWCHAIN, NFT_MSG_NEWSET, NFT_MSG_NEWOBJ, NFT_MSG_NEWRULE};
-    static int (*const readers[])(const struct nlmsghdr *, const struct listing *, struct pc_nft_item *) = {
-        list_chain, list_set, list_quota, list_rule};
     const struct listing *listing = context;
-    if (header->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | answers[listing->kind])
+    if (header->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | kinds[listing->kind].answer)
         || mnl_nlmsg_get_payload_len(header) < sizeof(struct nfgenmsg))
         return MNL_CB_OK;
     const struct nfgenmsg *generic = mnl_nlmsg_get_payload(header);
-    if (generic->nfgen_family != NFPROTO_INET)
+    struct listed listed = {.listing = listing};
+    if (generic->nfgen_family != NFPROTO_INET
+        || mnl_attr_parse(header, sizeof(struct nfgenmsg), listed_attribute, &listed) < 0)
         return MNL_CB_OK;
-    struct pc_nft_item item = {0};
-    int found = readers[listing->kind](header, listing, &item);
-    if (found < 0) {
-        errno = -found;
-        return MNL_CB_ERROR;
-    }
-    if (found)
-        listing->each(listing->context, &item);
+    if (listed.is_in_table && (listed.is_quota || listing->kind != PC_NFT_QUOTAS))
+        listing->each(listing->context, &listed.item);
     return MNL_CB_OK;
 }
 
 int pc_nft_list(int socket, const char *table, enum pc_nft_kind kind, pc_nft_item_function each, void *context) {
-    static const uint16_t questions[] = {NFT_MSG_GETCHAIN, NFT_MSG_GETSET, NFT_MSG_GETOBJ, NFT_MSG_GETRULE};
-    static const uint16_t table_attributes[] = {NFTA_CHAIN_TABLE, NFTA_SET_TABLE, NFTA_OBJ_TABLE, NFTA_RULE_TABLE};
     char request[MNL_NLMSG_HDRLEN + 64 + PC_NFT_NAME];
-    struct nlmsghdr *header = nftnl_nlmsg_build_hdr(request, questions[kind], NFPROTO_INET, NLM_F_DUMP, 1);
-    mnl_attr_put_strz(header, table_attributes[kind], table);
+    struct nlmsghdr *header = nftnl_nlmsg_build_hdr(request, kinds[kind].question, NFPROTO_INET, NLM_F_DUMP, 1);
+    mnl_attr_put_strz(header, kinds[kind].table, table);
     struct listing listing = {table, kind, each, context};
     int error = pc_nf_send(socket, header, header->nlmsg_len);
     return error < 0 ? error : pc_nf_receive(socket, list_message, &listing);

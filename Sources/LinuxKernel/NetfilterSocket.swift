@@ -61,15 +61,25 @@ public struct NetfilterSocket: ~Copyable, Sendable {
     /// The things of one kind; empty without the table. EINTR when they changed while they were listed.
     public func list(_ kind: Kind, table: String) throws(KernelError) -> [Item] {
         var items: [Item] = []
-        let result = withUnsafeMutablePointer(to: &items) { items in
-            pc_nft_list(
-                socket.raw, table, Self.code(kind),
-                { context, item in
-                    context?.assumingMemoryBound(to: [Item].self).pointee.append(Item(item.pointee))
-                }, items)
+        let result = withUnsafeMutablePointer(to: &items) {
+            pc_nft_list(socket.raw, table, Self.code(kind), Self.collectItem, $0)
         }
         if result == -2 { return [] }
         try KernelError.check("nf_tables list", result)
+        return items
+    }
+
+    private static let collectItem: pc_nft_item_function = { context, item in
+        context?.assumingMemoryBound(to: [Item].self).pointee.append(Item(item.pointee))
+    }
+
+    /// What `list` makes of one datagram.
+    package static func parse(_ datagram: UnsafeRawBufferPointer, _ kind: Kind, table: String) -> [Item] {
+        guard let start = datagram.baseAddress else { return [] }
+        var items: [Item] = []
+        _ = withUnsafeMutablePointer(to: &items) {
+            pc_nft_list_parse(start, UInt32(clamping: datagram.count), table, code(kind), collectItem, $0)
+        }
         return items
     }
 
@@ -103,14 +113,24 @@ public struct NetfilterSocket: ~Copyable, Sendable {
     /// The changes since the last call. ENOBUFS when there were too many.
     public func changes(table: String) throws(KernelError) -> [Change] {
         var changes: [Change] = []
-        let result = withUnsafeMutablePointer(to: &changes) { changes in
-            pc_nf_read_changes(
-                socket.raw, table,
-                { context, change in
-                    context?.assumingMemoryBound(to: [Change].self).pointee.append(Change(change.pointee))
-                }, changes)
+        let result = withUnsafeMutablePointer(to: &changes) {
+            pc_nf_read_changes(socket.raw, table, Self.collectChange, $0)
         }
         try KernelError.check("nf_tables monitor", result)
+        return changes
+    }
+
+    private static let collectChange: pc_nft_change_function = { context, change in
+        context?.assumingMemoryBound(to: [Change].self).pointee.append(Change(change.pointee))
+    }
+
+    /// What `changes` makes of one datagram.
+    package static func parseChanges(_ datagram: UnsafeRawBufferPointer, table: String) -> [Change] {
+        guard let start = datagram.baseAddress else { return [] }
+        var changes: [Change] = []
+        _ = withUnsafeMutablePointer(to: &changes) {
+            pc_nf_change_parse(start, UInt32(clamping: datagram.count), table, collectChange, $0)
+        }
         return changes
     }
 
