@@ -71,7 +71,7 @@ if !coreOnly {
             "CommandLineTool",
             [
                 "ControlProtocol", "PolicyLoading", "PolicyEngine", "PolicyModel", "LinuxKernel", "Telemetry",
-                "SyscallEnforcement", argumentParser,
+                "SyscallEnforcement", "NetworkEnforcement", argumentParser,
             ]),
         .executableTarget(name: "portcullisd", dependencies: ["Agent"], swiftSettings: swift),
         .executableTarget(

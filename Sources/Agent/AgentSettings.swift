@@ -1,4 +1,5 @@
 import FileEnforcement
+import NetworkEnforcement
 import PolicyModel
 import Telemetry
 
@@ -58,7 +59,7 @@ public struct AgentSettings: Sendable, Equatable {
     /// Network policies are enforced in nf_tables.
     public var filtersPackets = true
     /// Group of nfnetlink_log in which the packet filter's reports come.
-    public var packetLogGroup: UInt16 = 20557
+    public var packetLogGroup = RulesetPlanner.defaultLogGroup
     /// The table in nf_tables goes when the agent is stopped in order; a crash never removes it.
     public var removesPacketRules = false
 

@@ -119,7 +119,12 @@ final class AlertFeed {
         let header = record.header
         event.kind = header.kind == .staleDescriptor ? .staleDescriptor : .verdict
         event.category = category(header.category)
-        event.enforcer = header.mechanism == .seccomp ? "seccomp" : "fanotify"
+        event.enforcer =
+            switch header.mechanism {
+            case .seccomp: "seccomp"
+            case .nftables: "nftables"
+            case .fanotify, .none: "fanotify"
+            }
         event.effect = header.effect == .block ? .block : .audit
         event.isPathUntrusted = header.flags.contains(.pathUntrusted)
         event.isMatchedByObject = header.flags.contains(.matchedByObject)

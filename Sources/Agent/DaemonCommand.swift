@@ -89,6 +89,10 @@ struct DaemonCommand: ParsableCommand {
         help: ArgumentHelp(
             "What happens to processes that hold a newly protected file open: alert or kill.", valueName: "action"))
     var staleFd: String?
+    @Flag(
+        help:
+            "Do without nf_tables: no network policies, and rules on protocols hold in supervised trees only.")
+    var noPacketFilter = false
     @Option(
         help: ArgumentHelp(
             "What happens to network rules when the agent is stopped: keep or remove.", valueName: "action"))
@@ -154,6 +158,7 @@ struct DaemonCommand: ParsableCommand {
         case let other?:
             throw ConfigurationError(text: "--network-rules-on-stop must be keep or remove, not '\(other)'")
         }
+        if noPacketFilter { result.filtersPackets = false }
         if let packetLogGroup { result.packetLogGroup = packetLogGroup }
         if noThrottle { result.alertThrottling = false }
         if noCache { result.cachesAllows = false }

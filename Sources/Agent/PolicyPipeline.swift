@@ -196,21 +196,29 @@ final class PolicyPipeline {
             }
             if needs == nil { needs = try TreeNeeds(compiled, seesEvents: seesEvents) }
         }
-        let network = NetworkBundle(rulesets(store, number: number, &rules))
+        let decisions = try parts[0].bytes.withUnsafeBytes { ProtocolDecision.of(try Snapshot(validating: $0)) }
+        let network = NetworkBundle(rulesets(store, decisions, number: number, &rules))
         return (SnapshotBundle.encode(parts, network: network.encoded()), rules, needs ?? TreeNeeds())
     }
 
     /// What the packet filter does for the host and for each container; adds what people are told of the rules.
+    ///
+    /// - Parameter decisions: what the host's rules on sockets mean for packets.
     private func rulesets(
-        _ store: PolicyStore, number: UInt64, _ rules: inout [RuleDescription]
+        _ store: PolicyStore, _ decisions: [ProtocolDecision], number: UInt64, _ rules: inout [RuleDescription]
     ) -> [UInt64: Ruleset] {
         var rulesets: [UInt64: Ruleset] = [:]
         let containers = store.byWorkload.filter { SnapshotBundle.isContainer($0.workload) }
         for (workload, policies) in [(SnapshotBundle.host, store.policies.filter(node.select))] + containers {
             let network = policies.filter { $0.kind == .network }
-            guard !network.isEmpty else { continue }
+            let protocols = workload == SnapshotBundle.host ? decisions : []
+            guard !network.isEmpty || !protocols.isEmpty else { continue }
+            for decision in protocols
+            where decision.rule != .defaultPosture && Int(decision.rule.rawValue) < rules.count {
+                rules[Int(decision.rule.rawValue)].isOfPackets = true
+            }
             let (ruleset, descriptions) = RulesetPlanner.plan(
-                network,
+                network, protocols: protocols,
                 RulesetPlanner.Settings(
                     posture: postures.network, generation: number, logGroup: packetLogGroup, firstRule: rules.count,
                     workload: workload))

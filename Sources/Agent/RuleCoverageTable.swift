@@ -44,7 +44,10 @@ enum RuleCoverageTable {
                     "memfd execution raises no fanotify event: only a supervised tree under an allow-list refuses it"
                 ])
         case .networkProtocol:
-            return Row(enforcedBy: ["seccomp"], gaps: inTree ? [] : [treesOnly])
+            if inTree { return Row(enforcedBy: ["seccomp"], gaps: []) }
+            return rule.isOfPackets
+                ? Row(enforcedBy: ["seccomp", "nftables"], gaps: packetGaps)
+                : Row(enforcedBy: ["seccomp"], gaps: [treesOnly])
         case .dns: return Row(enforcedBy: [], gaps: ["no mechanism of this version sees it"])
         case .capability:
             return capability(rule, inTree: inTree)
@@ -57,6 +60,12 @@ enum RuleCoverageTable {
                     gaps: ["this call is never held: a process could not end, or its signals not return"])
         }
     }
+
+    /// Gaps of a rule on sockets that packets are held against.
+    private static let packetGaps = [
+        "outside of supervised trees the first packet of a flow is held, not the socket: a server may listen, AF_PACKET sockets are not "
+            + "seen, and who sends is not known"
+    ]
 
     private static let treesOnly = "only in supervised trees ('portcullis run')"
 

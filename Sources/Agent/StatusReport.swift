@@ -60,13 +60,12 @@ struct StatusReport {
             let row = RuleCoverageTable.row(
                 for: rule, inTree: rule.workload != SnapshotBundle.host,
                 seesEvents: seesEvents && !SnapshotBundle.isContainer(rule.workload))
-            // The packet filter's own notes say that nothing of it holds.
-            let isOff = (active?.notes ?? []).contains { $0.rule == rule.id && $0.gap.endsEnforcement }
+            let isOff = (active?.notes ?? []).contains { $0.rule == rule.id && $0.gap.endsFiltering }
             return RuleCoverage(
                 workload: rule.workload, workloadName: name(ofWorkload: rule.workload), policy: rule.policyName,
                 category: Self.name(rule), subject: rule.subject,
                 action: rule.attributes.action.name, position: rule.position.description,
-                enforcedBy: isOff ? [] : row.enforcedBy,
+                enforcedBy: row.enforcedBy.filter { !isOff || $0 != "nftables" },
                 gaps: row.gaps + (notes[rule.id] ?? []))
         }
     }

@@ -49,7 +49,8 @@ struct PortcullisCommand: ParsableCommand {
             """,
         version: ReleaseVersion.text,
         subcommands: [
-            CheckCommand.self, SimulateCommand.self, ApplyCommand.self, DeleteCommand.self, GetCommand.self,
+            CheckCommand.self, SimulateCommand.self, RulesetCommand.self, ApplyCommand.self, DeleteCommand.self,
+            GetCommand.self,
             StatusCommand.self, RunCommand.self, ContainerProfileCommand.self,
             SystemdCommand.self, LogsCommand.self, ProbeCommand.self,
             UnlockCommand.self,

@@ -1,5 +1,6 @@
 import ArgumentParser
 import LinuxKernel
+import NetworkEnforcement
 
 /// `portcullis probe`
 struct ProbeCommand: ParsableCommand {
@@ -16,10 +17,14 @@ struct ProbeCommand: ParsableCommand {
     }
 
     func run() throws {
-        let findings = FeatureProbe.run().results.map {
+        var findings = FeatureProbe.run().results.map {
             Finding(
                 name: $0.name, available: $0.available,
                 detail: $0.detail.split(whereSeparator: \.isNewline).joined(separator: " "))
+        }
+        let features = NetworkFeatures.probe()
+        findings += NetworkFeatures.names.map {
+            Finding(name: "nftables." + $0.name, available: features.contains($0.feature), detail: "")
         }
         if output.json { return try StandardStreams.write(json: findings) }
         let style = TextStyle.standardOutput

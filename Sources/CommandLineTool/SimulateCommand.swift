@@ -98,7 +98,7 @@ struct SimulateCommand: ParsableCommand {
 
     func run() throws {
         let all = try PolicyCollection(at: policies).policies
-        let host = host ?? Self.ownHostName
+        let host = host ?? HostName.own
         let node = NodeLabels(
             host: host, further: Dictionary(label.map { ($0.field, $0.text) }, uniquingKeysWith: { $1 }))
         let selected = all.filter(node.select)
@@ -130,14 +130,6 @@ struct SimulateCommand: ParsableCommand {
         let source = exec == nil ? exe : parent ?? exe
         return Simulation(
             operation: operation, source: named(source), isOwner: path.flatMap(ownership), hasTerminal: tty)
-    }
-
-    /// The name of this machine.
-    private static var ownHostName: String {
-        var buffer = [CChar](repeating: 0, count: 256)
-        // One byte stays zero: gethostname(2) does not end a name that was cut.
-        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// Second names for what the rules are about, as they are on this machine.

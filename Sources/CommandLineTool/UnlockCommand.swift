@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlProtocol
 import Glibc
+import NetworkEnforcement
 
 /// `portcullis unlock`
 struct UnlockCommand: ParsableCommand {
@@ -8,7 +9,7 @@ struct UnlockCommand: ParsableCommand {
         commandName: "unlock", abstract: "Ends enforcement, also when the agent does not answer any more. Root only.",
         discussion: """
             Asks the agent to end. When there is no answer within 3 seconds, or the agent has not ended 5 seconds after it, kills
-            its processes, as named by the pid files beside its socket.
+            its processes, as named by the pid files beside its socket. Network rules of this network namespace are removed.
             """)
 
     @OptionGroup var agent: AgentOptions
@@ -27,6 +28,8 @@ struct UnlockCommand: ParsableCommand {
             guard failure != .notPermitted else { throw failure.failure(agent.socket) }
             report.messages = try kill(processes)
         }
+        // A dead worker leaves its rules in force.
+        if geteuid() == 0, try NetworkEnforcer.removeTable() { report.messages.append("removed the network rules") }
         try report.write(output)
     }
 

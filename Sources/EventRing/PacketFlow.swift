@@ -2,8 +2,18 @@
 public struct PacketFlow: Sendable, Hashable {
     /// The packet arrived; otherwise it was about to leave.
     public var isIngress: Bool
-    /// A quota was used up, rather than a rule matched.
-    public var isQuota: Bool
+    /// What a rule is about that reports a packet.
+    public enum Origin: UInt8, Sendable {
+        /// Packets.
+        case packets = 0
+        /// Bytes that were used up.
+        case quota = 1
+        /// Sockets of a protocol, of which packets tell.
+        case sockets = 2
+    }
+
+    /// What the rule is about.
+    public var origin: Origin
     /// 4 or 6.
     public var version: UInt8
     /// IPPROTO_*.
@@ -26,7 +36,7 @@ public struct PacketFlow: Sendable, Hashable {
     public init(version: UInt8) {
         self.version = version
         isIngress = false
-        isQuota = false
+        origin = .packets
         transport = 0
         sourcePort = 0
         destinationPort = 0
@@ -37,10 +47,12 @@ public struct PacketFlow: Sendable, Hashable {
 
     /// Reads a flow; `nil` when the bytes are not one.
     public init?(_ bytes: [UInt8]) {
-        guard bytes.count == Self.size, bytes[0] <= 1, bytes[1] <= 1, bytes[2] == 4 || bytes[2] == 6 else { return nil }
+        guard bytes.count == Self.size, bytes[0] <= 1, bytes[2] == 4 || bytes[2] == 6,
+            let origin = Origin(rawValue: bytes[1])
+        else { return nil }
         self.init(version: bytes[2])
         isIngress = bytes[0] == 1
-        isQuota = bytes[1] == 1
+        self.origin = origin
         transport = bytes[3]
         sourcePort = UInt16(bytes[4]) << 8 | UInt16(bytes[5])
         destinationPort = UInt16(bytes[6]) << 8 | UInt16(bytes[7])
@@ -55,7 +67,7 @@ public struct PacketFlow: Sendable, Hashable {
     public func write(to buffer: UnsafeMutableRawBufferPointer) {
         guard buffer.count >= Self.size else { return }
         buffer[0] = isIngress ? 1 : 0
-        buffer[1] = isQuota ? 1 : 0
+        buffer[1] = origin.rawValue
         buffer[2] = version
         buffer[3] = transport
         buffer[4] = UInt8(sourcePort >> 8)

@@ -68,8 +68,8 @@ public struct PlanNote: Sendable, Hashable {
         /// The container has the host's network, whose packets are not known to be its own.
         case hostNetwork
 
-        /// Nothing of the rule is enforced.
-        public var endsEnforcement: Bool {
+        /// The packet filter does nothing for the rule.
+        public var endsFiltering: Bool {
             switch self {
             case .packetsUnfiltered, .quotaUnavailable, .hostNetwork: true
             default: false
@@ -84,7 +84,8 @@ public struct PlanNote: Sendable, Hashable {
             case .indexFull: "too many objects to index: hard links and renamed files are known by path only"
             case .readsUnreviewed: "reads through passed descriptors are not reviewed: it covers too many objects"
             case .interpretersUnseen: "only its execution is seen, not a file handed to an interpreter or loader"
-            case .packetsUnfiltered: "no packet filter: the kernel has no nf_tables, or the agent may not use it"
+            case .packetsUnfiltered:
+                "no packet filter: the kernel has no nf_tables, the agent may not use it, or it is switched off"
             case .quotaUnavailable: "the kernel's nf_tables has no quotas (nft_quota)"
             case .packetsUnlogged: "no alerts of network rules: their log group has another reader, or there is none"
             case .hostNetwork: "the container shares the host's network: its packets are not told from the host's"

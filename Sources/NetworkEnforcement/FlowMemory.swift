@@ -21,11 +21,11 @@ struct FlowMemory {
     ///
     /// - Parameter now: CLOCK_MONOTONIC, nanoseconds.
     mutating func isNew(_ flow: PacketFlow, _ tag: PacketTag, now: UInt64) -> Bool {
-        let key = Key(rule: tag.rule, generation: tag.generation, flow: flow.isQuota ? nil : flow)
+        let key = Key(rule: tag.rule, generation: tag.generation, flow: flow.origin == .quota ? nil : flow)
         if let until = told[key], now < until { return false }
         if told.count >= capacity { told = told.filter { now < $0.value } }
         // With no room left more alerts come than need be, and none is missing.
-        if told.count < capacity { told[key] = flow.isQuota ? .max : now + Self.silence }
+        if told.count < capacity { told[key] = flow.origin == .quota ? .max : now + Self.silence }
         return true
     }
 

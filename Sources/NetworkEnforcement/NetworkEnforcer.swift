@@ -88,7 +88,10 @@ public final class NetworkEnforcer: Sendable {
 
     /// Why a ruleset that has no table is not enforced.
     private static func notes(_ ruleset: Ruleset, sharesNetwork: Bool) -> [PlanNote] {
-        ruleset.policyRules.map { PlanNote(rule: $0, gap: sharesNetwork ? .hostNetwork : .packetsUnfiltered) }
+        // What only lets packets through has no chain of its own to be known by.
+        (ruleset.policyRules + [.none]).map {
+            PlanNote(rule: $0, gap: sharesNetwork ? .hostNetwork : .packetsUnfiltered)
+        }
     }
 
     private static func notes(_ ruleset: Ruleset, _ features: NetworkFeatures) -> [PlanNote] {
@@ -134,6 +137,14 @@ public final class NetworkEnforcer: Sendable {
                 try? table.apply(Ruleset(logGroup: 0), now: KernelClock.monotonic)
             }
         }
+    }
+
+    /// Deletes the table of the calling process' network namespace, for when there is no agent that could.
+    ///
+    /// - Returns: whether there was one.
+    public static func removeTable() throws(NetfilterError) -> Bool {
+        guard let sockets = try? NetworkTable.Sockets() else { return false }
+        return try NetworkTable(sockets).remove()
     }
 
     // MARK: - Thread
@@ -201,7 +212,7 @@ public final class NetworkEnforcer: Sendable {
             board.add(.loggedPackets)
             guard let tag = PacketTag(packet.prefix), var flow = PacketHeader.flow(packet.payload) else { return }
             flow.isIngress = packet.hook == 1
-            flow.isQuota = tag.effect == .quotaAudit || tag.effect == .quotaBlock
+            flow.origin = tag.origin
             let name = table.interfaceName(flow.isIngress ? packet.input : packet.output)
             for (index, byte) in name.prefix(15).enumerated() { flow.interface[index] = byte }
             guard told.isNew(flow, tag, now: KernelClock.monotonic) else { return }

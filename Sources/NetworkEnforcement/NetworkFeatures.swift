@@ -26,8 +26,14 @@ public struct NetworkFeatures: OptionSet, Sendable, Hashable {
     /// Each with its name, as `probe` prints it.
     public static let names: [(feature: NetworkFeatures, name: String)] = [
         (.tables, "tables"), (.flows, "ct"), (.logs, "log"), (.rates, "limit"), (.quotas, "quota"),
-        (.cgroups, "socket cgroupv2"),
+        (.cgroups, "cgroupv2"),
     ]
+
+    /// Those of this kernel, for the calling process, in its network namespace; none without CAP_NET_ADMIN.
+    public static func probe() -> NetworkFeatures {
+        guard let descriptor = try? NetfilterSocket.open() else { return [] }
+        return probe(NetfilterSocket(owning: descriptor))
+    }
 
     static func probe(_ socket: borrowing NetfilterSocket) -> NetworkFeatures {
         var result: NetworkFeatures = []

@@ -120,6 +120,13 @@ final class NetworkTable: @unchecked Sendable {
         } catch { return false }
     }
 
+    /// Deletes the table, whoever made it; whether there was one.
+    func remove() throws(NetfilterError) -> Bool {
+        guard tableExists else { return false }
+        _ = try commit(Ruleset(logGroup: 0))
+        return true
+    }
+
     // MARK: - Log
 
     /// Hundredths of a second that the kernel may keep packets back.

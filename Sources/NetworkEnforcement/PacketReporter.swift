@@ -23,7 +23,7 @@ public final class PacketReporter: @unchecked Sendable {
 
     /// Reports the first packet of a flow.
     func report(_ flow: PacketFlow, _ tag: PacketTag, uid: UInt32?, container: UInt32, _ board: StatusBoard) {
-        let isBlock = tag.effect == .block || tag.effect == .quotaBlock
+        let isBlock = tag.blocks
         var header = EventHeader(
             kind: .verdict, category: .packet, effect: isBlock ? .block : .audit, mechanism: .nftables)
         header.ruleID = tag.rule

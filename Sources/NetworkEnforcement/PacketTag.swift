@@ -1,4 +1,4 @@
-import LinuxKernel
+import EventRing
 
 /// What the text of a logging rule says: which rule of which generation, and what it did.
 public struct PacketTag: Sendable, Hashable {
@@ -6,10 +6,26 @@ public struct PacketTag: Sendable, Hashable {
     public enum Effect: UInt8, Sendable, CaseIterable {
         case audit = 0x61
         case block = 0x62
+        /// A rule on sockets, rather than one on packets.
+        case protocolAudit = 0x70
+        /// As `protocolAudit`.
+        case protocolBlock = 0x73
         /// A quota was used up, and packets pass all the same.
         case quotaAudit = 0x71
         /// A quota was used up.
         case quotaBlock = 0x72
+    }
+
+    /// The packet did not pass.
+    public var blocks: Bool { effect == .block || effect == .quotaBlock || effect == .protocolBlock }
+
+    /// What the rule is about.
+    public var origin: PacketFlow.Origin {
+        switch effect {
+        case .audit, .block: .packets
+        case .quotaAudit, .quotaBlock: .quota
+        case .protocolAudit, .protocolBlock: .sockets
+        }
     }
 
     /// The generation of the policies.

@@ -17,7 +17,8 @@ struct RulesetDraft {
     private var quotas: [Ruleset.Hook: [Ruleset.Rule]] = [:]
     /// Chains that rules go to.
     private var targets: [Ruleset.Chain] = []
-    private var isClosed = false
+    /// Rules on the transports of packets that leave.
+    private var protocols: [Ruleset.Rule] = []
     private var mapCount = 0
 
     /// Logged packets a second and rule, after a burst: enough to tell what happens, and no flood of them.
@@ -37,7 +38,29 @@ struct RulesetDraft {
 
     private static func side(_ hook: Ruleset.Hook) -> Ruleset.Side { hook == .input ? .source : .destination }
 
+    /// Without its neighbours a machine has no IPv6, and their messages are never part of a flow: listeners of groups (130 to 132,
+    /// 143), routers and neighbours (133 to 137). RFC 4890, 4.4.1.
+    private static let neighbours = [UInt8(130)...137, 143...143].map { types in
+        Ruleset.Rule(matches: [.icmpv6(first: types.lowerBound, last: types.upperBound)], action: .decide(.accept))
+    }
+
     // MARK: - Rules
+
+    /// Adds what rules on sockets mean for packets that leave, those to loopback too. What arrives is for sockets that may have been
+    /// there before, of which such rules say nothing.
+    mutating func add(_ decisions: [ProtocolDecision]) {
+        for decision in decisions {
+            let name = decision.rule == .defaultPosture ? "unlisted" : "rule-\(decision.rule.rawValue)"
+            if !targets.contains(where: { $0.name == name }) {
+                targets.append(
+                    Self.reporting(
+                        name, tag(decision.rule.rawValue, decision.blocks ? .protocolBlock : .protocolAudit),
+                        decision.blocks ? .drop : .accept))
+            }
+            protocols.append(
+                Ruleset.Rule(matches: [.transport(decision.transport)], action: .decide(.goto(name))))
+        }
+    }
 
     /// Adds the rules of one direction, in order.
     mutating func add(_ selected: [Selected], _ direction: PacketRule.Direction) {
@@ -77,15 +100,8 @@ struct RulesetDraft {
 
     /// What no rule has decided is refused, or reported.
     mutating func close(_ posture: Posture) {
-        isClosed = true
         for hook in [Ruleset.Hook.input, .output] {
-            // Without its neighbours a machine has no IPv6, and their messages are never part of a flow: listeners of groups
-            // (130 to 132, 143), routers and neighbours (133 to 137). RFC 4890, 4.4.1.
-            for types in [UInt8(130)...137, 143...143] {
-                decisions[hook, default: []].append(
-                    Ruleset.Rule(
-                        matches: [.icmpv6(first: types.lowerBound, last: types.upperBound)], action: .decide(.accept)))
-            }
+            decisions[hook, default: []] += Self.neighbours
             decisions[hook, default: []].append(Ruleset.Rule(action: .decide(.goto(Self.closed))))
         }
         targets.append(
@@ -223,10 +239,15 @@ struct RulesetDraft {
     /// The whole ruleset; hooks that no rule is about stay free.
     func finished() -> Ruleset {
         var result = ruleset
+        let known = Ruleset.Rule(matches: [.flowState(Self.knownFlows)], action: .decide(.accept))
+        if !protocols.isEmpty {
+            result.chains.append(
+                Ruleset.Chain(
+                    name: "protocols", hook: .output, priority: -1, rules: [known] + Self.neighbours + protocols))
+        }
         for hook in Ruleset.Hook.allCases {
             let loopback = Ruleset.Rule(matches: [.interface(hook, Self.loopback)], action: .decide(.accept))
             if let rules = decisions[hook], !rules.isEmpty {
-                let known = Ruleset.Rule(matches: [.flowState(Self.knownFlows)], action: .decide(.accept))
                 result.chains.append(
                     Ruleset.Chain(name: "\(hook)", hook: hook, priority: 0, rules: [loopback, known] + rules))
             }

@@ -31,6 +31,9 @@ public struct RulesetPlanner {
         }
     }
 
+    /// Group of nfnetlink_log unless configured: far from 0, which others take.
+    public static let defaultLogGroup: UInt16 = 20557
+
     private let settings: Settings
     private var draft: RulesetDraft
     /// What people are told of each rule, in the order of their numbers.
@@ -43,11 +46,14 @@ public struct RulesetPlanner {
 
     /// The ruleset of policies, and their rules.
     ///
-    /// - Parameter policies: network policies for this workload.
+    /// - Parameters:
+    ///   - policies: network policies for this workload.
+    ///   - protocols: what rules on sockets mean for every packet that leaves.
     public static func plan(
-        _ policies: [Policy], _ settings: Settings
+        _ policies: [Policy], protocols: [ProtocolDecision] = [], _ settings: Settings
     ) -> (ruleset: Ruleset, rules: [RuleDescription]) {
         var planner = RulesetPlanner(settings)
+        planner.draft.add(protocols)
         for direction in PacketRule.Direction.allCases {
             var selected: [RulesetDraft.Selected] = []
             for policy in policies { selected += planner.read(policy, direction) }

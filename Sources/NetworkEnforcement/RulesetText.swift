@@ -38,7 +38,8 @@ struct RulesetText {
         for chain in ruleset.chains {
             lines += begin("chain \(chain.name) {")
             if let hook = chain.hook {
-                let priority = chain.priority == 0 ? "filter" : "filter + \(chain.priority)"
+                let distance = "\(chain.priority < 0 ? "-" : "+") \(abs(chain.priority))"
+                let priority = chain.priority == 0 ? "filter" : "filter \(distance)"
                 lines.append("\t\ttype filter hook \(hook) priority \(priority); policy accept;")
             }
             lines += chain.rules.map { "\t\t" + text($0) }
@@ -114,7 +115,8 @@ struct RulesetText {
     }
 
     private static func transport(_ number: UInt8) -> String {
-        [1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "ipv6-icmp", 132: "sctp"][number] ?? String(number)
+        [1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "ipv6-icmp", 132: "sctp", 136: "udplite"][number]
+            ?? String(number)
     }
 
     private static func icmpv6(_ type: UInt8) -> String { type == 143 ? "mld2-listener-report" : String(type) }

@@ -24,6 +24,8 @@ public struct RuleDescription: Sendable, Equatable {
     public var position: SourcePosition
     /// Whom it is for: `SnapshotBundle.host`, or the workload's number.
     public var workload: UInt64 = SnapshotBundle.host
+    /// A rule on sockets that holds for packets too, whoever sends them.
+    public var isOfPackets = false
     /// Of a network policy's rule, whose category is `networkProtocol`.
     public var packet: PacketRule?
 

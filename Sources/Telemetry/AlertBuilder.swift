@@ -181,7 +181,14 @@ public struct AlertBuilder: Sendable {
             alert.resource = Array("table inet portcullis".utf8)
             return
         }
-        alert.resource = Array(FlowText.direction(flow).utf8)
+        if flow.origin == .sockets {
+            alert.type = rule.isHostPolicy ? "MatchedHostPolicy" : "MatchedPolicy"
+            alert.operation = "Network"
+            alert.enforcer = event.enforcer
+            alert.resource = Array("protocol=\(FlowText.transport(flow.transport))".utf8)
+        } else {
+            alert.resource = Array(FlowText.direction(flow).utf8)
+        }
         alert.data = FlowText.data(flow, quotaLevel: rule.quotaLevel, quotaLimit: rule.quotaLimit)
         alert.eventData = EventDatum.parse(alert.data)
     }

@@ -12,7 +12,7 @@ enum FlowText {
             "SourceIP=\(address(flow.source, flow.version)) SourcePort=\(flow.sourcePort)"
             + " DestinationIP=\(address(flow.destination, flow.version)) DestinationPort=\(flow.destinationPort)"
             + " Protocol=\(transport(flow.transport))"
-        if flow.isQuota { text += " QuotaLevel=\(quotaLevel) QuotaLimit=\(quotaLimit)" }
+        if flow.origin == .quota { text += " QuotaLevel=\(quotaLevel) QuotaLimit=\(quotaLimit)" }
         let name = (0..<16).map { flow.interface[$0] }.prefix { $0 != 0 }
         // The kernel lets a name have bytes that would look like the next word.
         if !name.isEmpty, name.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x3D }) {
@@ -28,7 +28,8 @@ enum FlowText {
         return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    private static func transport(_ number: UInt8) -> String {
+    /// `TCP`, `UDP`, …, or the number.
+    static func transport(_ number: UInt8) -> String {
         switch number {
         case 1: "ICMP"
         case 6: "TCP"

@@ -51,11 +51,13 @@ final class AgentUnderTest {
         let alerts = place.enter.isEmpty ? alertsPath : "-"
         let command = place.enter + [place.binaries + "/portcullisd"]
         process.executableURL = URL(fileURLWithPath: command[0])
-        process.arguments =
-            command.dropFirst() + [
-                "--policies", own + "/policies", "--alerts", alerts, "--run-directory", own + "/run",
-                "--state-directory", own + "/state",
-            ] + (isThrottled ? [] : ["--no-throttle"]) + options
+        var arguments = Array(command.dropFirst())
+        arguments += ["--policies", own + "/policies", "--alerts", alerts, "--run-directory", own + "/run"]
+        arguments += ["--state-directory", own + "/state"]
+        if !isThrottled { arguments.append("--no-throttle") }
+        // Never a rule for the packets of the machine itself.
+        if !place.hasOwnNetwork { arguments.append("--no-packet-filter") }
+        process.arguments = arguments + options
         process.standardError = FileHandle(forWritingAtPath: errors)
         process.standardOutput = FileHandle(forWritingAtPath: place.enter.isEmpty ? errors : alertsPath)
         let start = Date()
@@ -136,8 +138,15 @@ final class AgentUnderTest {
         tree.executableURL = URL(fileURLWithPath: command[0])
         tree.arguments = Array(command.dropFirst())
         tree.standardOutput = output
-        tree.standardError = FileHandle.nullDevice
+        let problems = place.logDirectory + "/hammer"
+        _ = FileManager.default.createFile(atPath: problems, contents: nil)
+        tree.standardError = FileHandle(forWritingAtPath: problems)
         try tree.run()
+        // Without its worker a tree starts nothing, and a program whose execution is being compared does not survive it.
+        let start = Date()
+        while tree.isRunning, !Self.isExecuting("portcullis-vict", tree.processIdentifier),
+            Date().timeIntervalSince(start) < 10
+        { Self.pause() }
         var kills = 0
         while tree.isRunning {
             Thread.sleep(forTimeInterval: 0.05)
@@ -145,7 +154,14 @@ final class AgentUnderTest {
         }
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         tree.waitUntilExit()
-        return (text, kills)
+        let problem = (try? String(contentsOfFile: problems, encoding: .utf8)) ?? ""
+        return (problem + text, kills)
+    }
+
+    /// Whether a process executes a program, and nobody traces it any more.
+    private static func isExecuting(_ name: String, _ pid: Int32) -> Bool {
+        guard let status = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8) else { return false }
+        return status.contains("Name:\t\(name)\n") && status.contains("TracerPid:\t0\n")
     }
 
     func stop() {

@@ -285,6 +285,65 @@ extension KernelSuite {
                     || !agent.tool("status").output.contains("nftables"))
         }
 
+        // MARK: - Rules on sockets
+
+        /// KubeArmor's own policy for hosts, word for word: whoever sends, in no supervised tree.
+        @Test func thePublishedPolicyOnAProtocolHoldsForEverybody() throws {
+            let network = try TestNetwork()
+            let text = try TestFiles.publishedPolicy("tests__nonk8s_env__host_policy__res__hsp-audit-network-protocol")
+            let agent = try AgentUnderTest(network, policies: ["p.yaml": text])
+            #expect(try send(Packet(.udp, 4001), .egress, 4, network).arrived)
+            #expect(try send(Packet(.tcp, 4001), .egress, 4, network).arrived)
+            let found = agent.alerts(atLeast: 1)
+            #expect(found.count == 1, "\(found.map(\.fields))")
+            #expect(found.first?["PolicyName"] == "hsp-audit-network-protocol")
+            #expect(found.first?["Type"] == "MatchedHostPolicy" && found.first?["Operation"] == "Network")
+            #expect(found.first?["Resource"] == "protocol=UDP" && found.first?["Enforcer"] == "nftables")
+            #expect(found.first?["Action"] == "Audit" && found.first?["Result"] == "Passed")
+            #expect(found.first?["Severity"] == "7" && found.first?["Message"] == "UDP is being monitored")
+        }
+
+        @Test(arguments: [4, 6]) func aBlockedProtocolDoesNotLeave(_ version: Int) throws {
+            let network = try TestNetwork()
+            let agent = try AgentUnderTest(
+                network,
+                policies: [
+                    "p.yaml": AgentUnderTest.policy(network: "matchProtocols: [{protocol: udp}, {protocol: sctp}]")
+                ])
+            let (udp, sctp) = (
+                try send(Packet(.udp, 4001), .egress, version, network),
+                try send(Packet(.sctp, 4002), .egress, version, network)
+            )
+            #expect(!udp.arrived && udp.error == EPERM && !sctp.arrived && sctp.error == EPERM)
+            #expect(try send(Packet(.tcp, 4003), .egress, version, network).arrived)
+            // A server that was there before goes on, and so do its answers.
+            #expect(try send(Packet(.udp, 4004), .ingress, version, network).arrived)
+            try network.own.run {
+                let (sender, receiver) = (try TestSocket(4, SOCK_DGRAM), try TestSocket(4, SOCK_DGRAM))
+                try receiver.bind("127.0.0.1", 4009)
+                #expect(sender.send(to: "127.0.0.1", 4009) == EPERM && receiver.receive() == nil)
+            }
+            let found = agent.alerts(atLeast: 3)
+            #expect(found.count == 3, "\(found.map(\.fields))")
+            #expect(found.allSatisfy { $0["PolicyName"] == "p" && $0["Action"] == "Block" })
+            #expect(Set(found.compactMap { $0["Resource"] }) == ["protocol=UDP", "protocol=SCTP"])
+        }
+
+        /// What no packet tells is not guessed: such rules hold in supervised trees only, and `status` says so.
+        @Test func aRuleOnAProgramIsNotARuleOnPackets() throws {
+            let network = try TestNetwork()
+            let agent = try AgentUnderTest(
+                network,
+                policies: [
+                    "p.yaml": AgentUnderTest.policy(
+                        network: "matchProtocols: [{protocol: udp, fromSource: [{path: /bin/nobody}]}, {protocol: raw}]"
+                    )
+                ])
+            #expect(network.tables == "")
+            #expect(try send(Packet(.udp, 4001), .egress, 4, network).arrived)
+            #expect(agent.tool("status").output.contains("only in supervised trees"))
+        }
+
         // MARK: - The table
 
         private func blocking() throws -> (TestNetwork, AgentUnderTest) {

@@ -12,10 +12,13 @@ protocol Place: AnyObject {
     var enter: [String] { get }
     /// The first process of such a command waits for the second, instead of becoming it.
     var enterWaits: Bool { get }
+    /// The agent may put rules for packets in force: its network is not the machine's.
+    var hasOwnNetwork: Bool { get }
     /// Directory of our programs, as it is seen there.
     var binaries: String { get }
 }
 
 extension Place {
     var enterWaits: Bool { !enter.isEmpty }
+    var hasOwnNetwork: Bool { false }
 }

@@ -29,6 +29,7 @@ final class TestNetwork: Place {
     var logDirectory: String { outside }
     var enter: [String] { ["/usr/bin/nsenter", "--net=/run/netns/\(own.namespace)"] }
     let enterWaits = false
+    let hasOwnNetwork = true
     var binaries: String { AgentUnderTest.binaries }
 
     init() throws {

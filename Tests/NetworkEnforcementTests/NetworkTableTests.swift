@@ -21,8 +21,7 @@ struct NetworkTableTests {
     /// What nft prints is the golden text of the plan, word for word.
     @Test(arguments: RulesetPlannerTests.cases.indices) func theKernelHasWhatWasPlanned(_ index: Int) throws {
         let scratch = try ScratchNamespace()
-        let (_, policies, posture) = RulesetPlannerTests.cases[index]
-        let ruleset = RulesetPlannerTests.plan(policies, posture: posture).ruleset
+        let ruleset = try RulesetPlannerTests.ruleset(index)
         try scratch.run {
             let table = try Self.makeTable()
             try table.apply(ruleset, now: Self.now)
@@ -50,9 +49,7 @@ struct NetworkTableTests {
         let scratch = try ScratchNamespace()
         try scratch.nft("add table inet foreign; add chain inet foreign c; add rule inet foreign c counter accept")
         let foreign = try scratch.nft("list", "table", "inet", "foreign")
-        let rulesets = RulesetPlannerTests.cases.map {
-            RulesetPlannerTests.plan($0.policies, posture: $0.posture).ruleset
-        }
+        let rulesets = try RulesetPlannerTests.cases.indices.map { try RulesetPlannerTests.ruleset($0) }
         try scratch.run {
             let table = try Self.makeTable()
             for first in rulesets {

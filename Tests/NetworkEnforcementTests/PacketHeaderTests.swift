@@ -70,7 +70,7 @@ struct PacketHeaderTests {
     @Test func aFlowSurvivesItsRecord() throws {
         var flow = try #require(Self.flow(Self.udp6))
         flow.isIngress = true
-        flow.isQuota = true
+        flow.origin = .quota
         flow.interface[0] = 0x65
         var bytes = [UInt8](repeating: 0xAA, count: PacketFlow.size)
         bytes.withUnsafeMutableBytes { flow.write(to: $0) }
@@ -117,7 +117,7 @@ struct PacketHeaderTests {
         #expect(isTold(&memory, flow, rule: 1, now: now(12)) == true)
         #expect(isTold(&memory, flow, rule: 1, now: now(12)) == true)
         var quotas = FlowMemory()
-        flow.isQuota = true
+        flow.origin = .quota
         #expect(isTold(&quotas, flow, rule: 1, now: now(1)) == true)
         flow.sourcePort = 2
         #expect(isTold(&quotas, flow, rule: 1, now: now(1000)) == false)

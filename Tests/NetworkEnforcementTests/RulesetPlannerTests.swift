@@ -35,11 +35,50 @@ struct RulesetPlannerTests {
     }
 
     static func plan(
-        _ policies: [Policy], posture: Posture = .audit
+        _ policies: [Policy], protocols: [ProtocolDecision] = [], posture: Posture = .audit
     ) -> (ruleset: Ruleset, rules: [RuleDescription]) {
         RulesetPlanner.plan(
-            policies,
+            policies, protocols: protocols,
             RulesetPlanner.Settings(posture: posture, generation: 7, logGroup: 20557, firstRule: 3))
+    }
+
+    /// What rules on sockets mean for packets.
+    static func protocols(
+        _ names: [(ProtocolName, RuleAction)], sources: [String] = [], terminal: Bool? = nil, posture: Posture = .block
+    ) throws -> [ProtocolDecision] {
+        var policy = Policy(kind: .host, name: "p", position: SourcePosition(file: "p", line: 1, column: 1))
+        policy.protocols = names.map { name, action in
+            var rule = ProtocolRule(
+                name: name, attributes: RuleAttributes(action: action),
+                position: SourcePosition(file: "p", line: 1, column: 1))
+            rule.sources = sources
+            rule.terminal = terminal
+            return rule
+        }
+        let compiled = try SnapshotCompiler(seed: 1).compile(
+            policies: [policy], postures: Postures(network: posture), generation: 1)
+        return try compiled.bytes.withUnsafeBytes { ProtocolDecision.of(try Snapshot(validating: $0)) }
+    }
+
+    @Test func rulesOnSocketsMeanSomethingForPackets() throws {
+        func found(_ decisions: [ProtocolDecision]) -> [String] {
+            decisions.map { "\($0.transport) \($0.blocks ? "block" : "audit") \($0.rule.rawValue)" }
+        }
+        #expect(found(try Self.protocols([(.tcp, .block)])) == ["6 block 0"])
+        #expect(found(try Self.protocols([(.udp, .audit), (.icmp, .block)])) == ["1 block 1", "17 audit 0"])
+        // Whose sockets, with what terminal, or of what type: no packet tells.
+        #expect(try Self.protocols([(.tcp, .block)], sources: ["/bin/a"]) == [])
+        #expect(try Self.protocols([(.tcp, .block)], terminal: false) == [])
+        #expect(try Self.protocols([(.raw, .block)]) == [])
+        #expect(found(try Self.protocols([(.stream, .block)])) == ["6 block 0"])
+        let posture = RuleID.defaultPosture.rawValue
+        #expect(
+            found(try Self.protocols([(.tcp, .allow)]))
+                == [1, 17, 33, 58, 132, 136].map { "\($0) block \(posture)" })
+        #expect(
+            found(try Self.protocols([(.tcp, .allow)], posture: .audit))
+                == [1, 17, 33, 58, 132, 136].map { "\($0) audit \(posture)" })
+        #expect(try Self.protocols([(.tcp, .allow)], posture: .allow) == [])
     }
 
     private static let web = [NetworkPolicyPort(port: "80"), NetworkPolicyPort(port: "443")]
@@ -110,11 +149,19 @@ struct RulesetPlannerTests {
             ], .audit
         ),
         ("nothing", [policy("a")], .block),
+        ("protocols", [policy("a", egress: [rule(cidrs: ["10.0.0.0/8"])])], .block),
     ]
 
+    /// The ruleset of a case; that of "protocols" has decisions on sockets too.
+    static func ruleset(_ index: Int) throws -> Ruleset {
+        let (name, policies, posture) = cases[index]
+        let decisions = try name == "protocols" ? protocols([(.tcp, .allow), (.udp, .audit), (.icmp, .block)]) : []
+        return plan(policies, protocols: decisions, posture: posture).ruleset
+    }
+
     @Test(arguments: cases.indices) func aRulesetIsItsGoldenText(_ index: Int) throws {
-        let (name, policies, posture) = Self.cases[index]
-        let text = Self.plan(policies, posture: posture).ruleset.text
+        let name = Self.cases[index].name
+        let text = try Self.ruleset(index).text
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .appendingPathComponent("Golden/\(name).nft")
         if ProcessInfo.processInfo.environment["RECORD_SNAPSHOTS"] == "1" {
@@ -125,7 +172,7 @@ struct RulesetPlannerTests {
     }
 
     @Test(arguments: cases.indices) func aRulesetSurvivesTheWayToTheWorker(_ index: Int) throws {
-        let ruleset = Self.plan(Self.cases[index].policies, posture: Self.cases[index].posture).ruleset
+        let ruleset = try Self.ruleset(index)
         let decoded = try RulesetCoding.encode(ruleset).withUnsafeBytes { try RulesetCoding.decode($0) }
         #expect(decoded == ruleset)
         let bundle = NetworkBundle([0: ruleset, 9: ruleset])
