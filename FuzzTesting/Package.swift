@@ -20,5 +20,9 @@ let package = Package(
             name: "PolicySnapshotFuzz",
             dependencies: ["CLibFuzzer", .product(name: "PolicyEngine", package: "portcullis")],
             swiftSettings: swift),
+        .executableTarget(
+            name: "DNSMessageFuzz",
+            dependencies: ["CLibFuzzer", .product(name: "PolicyEngine", package: "portcullis")],
+            swiftSettings: swift),
     ]
 )
