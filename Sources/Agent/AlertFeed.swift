@@ -79,7 +79,7 @@ final class AlertFeed {
     }
 
     private func metadata(_ record: EventRecord, _ id: RuleID, _ rule: RuleDescription?, isHost: Bool) -> RuleMetadata {
-        let denied = record.header.effect == .block
+        let denied = record.header.effect == .block || record.header.flags.contains(.unenforced)
         let action: RuleMetadata.Action = denied ? .block : .audit
         if record.header.flags.contains(.failurePolicy) {
             let row = FailureRow(rawValue: UInt8(truncatingIfNeeded: record.header.noticeCode))
@@ -98,6 +98,7 @@ final class AlertFeed {
             policyName: rule.policyName, severity: rule.attributes.severity, tags: rule.attributes.tags,
             message: rule.attributes.message, action: action, isHostPolicy: rule.policyKind == .host,
             presetName: rule.isPreset?.rawValue)
+        if rule.category == .dns { metadata.domain = rule.subject }
         metadata.quotaLevel = rule.packet?.quotaLevel ?? ""
         metadata.quotaLimit = rule.packet?.quotaLimit ?? ""
         return metadata
@@ -107,7 +108,8 @@ final class AlertFeed {
         switch category {
         case .process: .process
         case .file: .file
-        case .protocol, .dns: .network
+        case .protocol: .network
+        case .dns: .query
         case .capability: .capability
         case .syscall: .syscall
         case .packet: .packet

@@ -196,29 +196,25 @@ final class PolicyPipeline {
             }
             if needs == nil { needs = try TreeNeeds(compiled, seesEvents: seesEvents) }
         }
-        let decisions = try parts[0].bytes.withUnsafeBytes { ProtocolDecision.of(try Snapshot(validating: $0)) }
+        let decisions = try PacketDecisions(of: parts[0].bytes, describing: &rules)
         let network = NetworkBundle(rulesets(store, decisions, number: number, &rules))
         return (SnapshotBundle.encode(parts, network: network.encoded()), rules, needs ?? TreeNeeds())
     }
 
     /// What the packet filter does for the host and for each container; adds what people are told of the rules.
     ///
-    /// - Parameter decisions: what the host's rules on sockets mean for packets.
+    /// - Parameter decisions: what the host's rules on sockets and names mean for packets.
     private func rulesets(
-        _ store: PolicyStore, _ decisions: [ProtocolDecision], number: UInt64, _ rules: inout [RuleDescription]
+        _ store: PolicyStore, _ decisions: PacketDecisions, number: UInt64, _ rules: inout [RuleDescription]
     ) -> [UInt64: Ruleset] {
         var rulesets: [UInt64: Ruleset] = [:]
         let containers = store.byWorkload.filter { SnapshotBundle.isContainer($0.workload) }
         for (workload, policies) in [(SnapshotBundle.host, store.policies.filter(node.select))] + containers {
             let network = policies.filter { $0.kind == .network }
-            let protocols = workload == SnapshotBundle.host ? decisions : []
-            guard !network.isEmpty || !protocols.isEmpty else { continue }
-            for decision in protocols
-            where decision.rule != .defaultPosture && Int(decision.rule.rawValue) < rules.count {
-                rules[Int(decision.rule.rawValue)].isOfPackets = true
-            }
+            let others = workload == SnapshotBundle.host ? decisions : PacketDecisions()
+            guard !network.isEmpty || !others.isEmpty else { continue }
             let (ruleset, descriptions) = RulesetPlanner.plan(
-                network, protocols: protocols,
+                network, others,
                 RulesetPlanner.Settings(
                     posture: postures.network, generation: number, logGroup: packetLogGroup, firstRule: rules.count,
                     workload: workload))

@@ -1,4 +1,5 @@
 import LinuxKernel
+import NetworkEnforcement
 import PolicyEngine
 import PolicyModel
 import SyscallEnforcement
@@ -48,7 +49,7 @@ enum RuleCoverageTable {
             return rule.isOfPackets
                 ? Row(enforcedBy: ["seccomp", "nftables"], gaps: packetGaps)
                 : Row(enforcedBy: ["seccomp"], gaps: [treesOnly])
-        case .dns: return Row(enforcedBy: [], gaps: ["no mechanism of this version sees it"])
+        case .dns: return queries(rule)
         case .capability:
             return capability(rule, inTree: inTree)
         case .syscall:
@@ -66,6 +67,25 @@ enum RuleCoverageTable {
         "outside of supervised trees the first packet of a flow is held, not the socket: a server may listen, AF_PACKET sockets are not "
             + "seen, and who sends is not known"
     ]
+
+    /// Rules on queries, which packets tell of.
+    private static func queries(_ rule: RuleDescription) -> Row {
+        guard rule.isOfPackets else { return Row(enforcedBy: [], gaps: ["no packet tells which program asks"]) }
+        var gaps = rule.packetLimits.sorted { $0.rawValue < $1.rawValue }.map { limit in
+            switch limit {
+            case .tooManyNames: "only reported: packets are held against \(DomainDecisions.limit) names at most"
+            case .exceptions:
+                "names below it that other rules are about pass, and so does what is made to look like them"
+            case .allowList: "what is not listed is reported, not refused"
+            }
+        }
+        gaps.append(
+            rule.attributes.action == .block
+                ? "queries over TLS or HTTPS, and to other ports than 53, are not seen; those that TCP splits or that are written with "
+                    + "pointers are reported at best"
+                : "queries over TLS or HTTPS, to other ports than 53, and those that TCP splits are not seen")
+        return Row(enforcedBy: ["nftables"], gaps: gaps)
+    }
 
     private static let treesOnly = "only in supervised trees ('portcullis run')"
 

@@ -81,7 +81,7 @@ enum SharedRegions {
 }
 
 /// Sealed memory that stays mapped while somebody holds it.
-final class SealedRegion {
+final class SealedRegion: Sendable {
     private let memory: SealedMemory
 
     /// Largest snapshot.

@@ -20,7 +20,7 @@ final class Worker {
     private var activeNumber: UInt64 = 0
     private var isServing = false
     /// The packet filter's rules in force, and what of them is not enforced.
-    private var inForce = NetworkBundle()
+    private var inForce = (rules: NetworkBundle(), names: NameRules())
     private var networkNotes: [PlanNote] = []
 
     /// Takes over the descriptors the guardian passed.
@@ -154,7 +154,9 @@ final class Worker {
         do {
             try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation)))
             for (workload, process) in trees.inherited { takeNetwork(of: process, as: workload) }
-            if !trees.inherited.isEmpty { _ = try? packets.load(inForce, generation: activeNumber) }
+            if !trees.inherited.isEmpty {
+                _ = try? packets.load(inForce.rules, names: inForce.names, generation: activeNumber)
+            }
             for problem in trees.activateInherited() { AgentLog.error("\(problem): its calls are denied") }
             try packets.serve(Self.makePacketReporter(RingOwner.packets(incarnation)))
             let shared = try CallLoop.Shared(trees: trees.table, board: board)
@@ -318,15 +320,16 @@ final class Worker {
     private func putInForce(_ region: SealedRegion) throws -> (FileEnforcer.Report, [PlanNote]) {
         let bundle = try SnapshotBundle(validating: region.bytes)
         let rules = try NetworkBundle(decoding: UnsafeRawBufferPointer(rebasing: region.bytes[bundle.network]))
+        let names = NameRules(bundle, keptBy: region)
         // The packet filter first: it alone can put back what was there before.
-        let notes = try packets.load(rules, generation: bundle.host.generation)
+        let notes = try packets.load(rules, names: names, generation: bundle.host.generation)
         do {
             let report = try enforcer.load(region.bytes, handover: handover)
             networkNotes = notes
-            inForce = rules
+            inForce = (rules, names)
             return (report, notes)
         } catch {
-            _ = try? packets.load(inForce, generation: activeNumber)
+            _ = try? packets.load(inForce.rules, names: inForce.names, generation: activeNumber)
             throw error
         }
     }

@@ -199,7 +199,7 @@ void pc_nft_add_set(struct pc_nft_batch *batch, const char *name, enum pc_nft_ke
 }
 
 static int32_t code(enum pc_nft_verdict verdict) {
-    static const int32_t codes[] = {NF_DROP, NF_ACCEPT, NFT_GOTO, NFT_RETURN};
+    static const int32_t codes[] = {NF_DROP, NF_ACCEPT, NFT_GOTO, NFT_RETURN, NFT_JUMP};
     return codes[verdict];
 }
 
@@ -215,7 +215,7 @@ static int fill(
         } else if (is_map) {
             int32_t verdict = code(elements[i].verdict);
             nftnl_set_elem_set(element, NFTNL_SET_ELEM_VERDICT, &verdict, sizeof verdict);
-            if (elements[i].verdict == PC_NFT_GOTO)
+            if (elements[i].verdict == PC_NFT_GOTO || elements[i].verdict == PC_NFT_JUMP)
                 nftnl_set_elem_set_str(element, NFTNL_SET_ELEM_CHAIN, elements[i].chain);
         }
         nftnl_set_elem_add(set, element);

@@ -215,9 +215,35 @@ void pc_nft_match_rate(struct pc_nft_rule *rule, uint64_t rate, uint32_t burst) 
     nftnl_expr_set_u32(expression, NFTNL_EXPR_LIMIT_FLAGS, 0);
 }
 
-void pc_nft_match_payload(struct pc_nft_rule *rule, uint32_t offset, const uint8_t *bytes, uint32_t length) {
+void pc_nft_match_payload(
+    struct pc_nft_rule *rule, uint32_t offset, const uint8_t *bits, const uint8_t *bytes, uint32_t length) {
     payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, offset, length);
+    if (bits != NULL)
+        mask(rule, bits, length);
     compare(rule, NFT_CMP_EQ, bytes, length);
+}
+
+void pc_nft_match_payload_byte(struct pc_nft_rule *rule, uint32_t offset, uint8_t first, uint8_t last) {
+    payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, offset, 1);
+    if (first == last)
+        compare(rule, NFT_CMP_EQ, &first, sizeof first);
+    else
+        range(rule, &first, &last, sizeof first);
+}
+
+void pc_nft_match_shorter(struct pc_nft_rule *rule, uint32_t length) {
+    // Compared byte by byte, so the most significant comes first, as in set elements.
+    uint32_t number = htonl(length);
+    meta(rule, NFT_META_LEN);
+    struct nftnl_expr *swap = add(rule, "byteorder");
+    if (swap == NULL)
+        return;
+    nftnl_expr_set_u32(swap, NFTNL_EXPR_BYTEORDER_SREG, NFT_REG_1);
+    nftnl_expr_set_u32(swap, NFTNL_EXPR_BYTEORDER_DREG, NFT_REG_1);
+    nftnl_expr_set_u32(swap, NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+    nftnl_expr_set_u32(swap, NFTNL_EXPR_BYTEORDER_LEN, sizeof number);
+    nftnl_expr_set_u32(swap, NFTNL_EXPR_BYTEORDER_SIZE, sizeof number);
+    compare(rule, NFT_CMP_LT, &number, sizeof number);
 }
 
 void pc_nft_count(struct pc_nft_rule *rule) {
@@ -238,7 +264,7 @@ void pc_nft_log(struct pc_nft_rule *rule, uint16_t group, const char *prefix, ui
 }
 
 void pc_nft_decide(struct pc_nft_rule *rule, enum pc_nft_verdict verdict, const char *chain) {
-    static const int32_t codes[] = {NF_DROP, NF_ACCEPT, NFT_GOTO, NFT_RETURN};
+    static const int32_t codes[] = {NF_DROP, NF_ACCEPT, NFT_GOTO, NFT_RETURN, NFT_JUMP};
     struct nftnl_expr *expression = add(rule, "immediate");
     if (expression == NULL)
         return;

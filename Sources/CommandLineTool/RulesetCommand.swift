@@ -59,16 +59,17 @@ struct RulesetCommand: ParsableCommand {
         do {
             compiled = try SnapshotCompiler().compile(policies: selected, postures: postures, generation: 1)
         } catch { throw ToolFailure(error.description) }
-        let decisions: [ProtocolDecision]
-        do {
-            decisions = try compiled.bytes.withUnsafeBytes { ProtocolDecision.of(try Snapshot(validating: $0)) }
-        } catch { throw ToolFailure("the compiled policies are damaged: \(error)") }
+        var rules = compiled.rules
+        let decisions: PacketDecisions
+        do { decisions = try PacketDecisions(of: compiled.bytes, describing: &rules) } catch {
+            throw ToolFailure("the compiled policies are damaged: \(error)")
+        }
         let plan = RulesetPlanner.plan(
-            selected.filter { $0.kind == .network }, protocols: decisions,
+            selected.filter { $0.kind == .network }, decisions,
             RulesetPlanner.Settings(
                 posture: postures.network, generation: 1, logGroup: RulesetPlanner.defaultLogGroup,
                 firstRule: compiled.rules.count))
-        let named = compiled.rules.filter { rule in decisions.contains { $0.rule == rule.id } } + plan.rules
+        let named = rules.filter(\.isOfPackets) + plan.rules
         for rule in named {
             guard let problem = rule.packet?.problem, !problem.isEmpty else { continue }
             StandardStreams.writeError("\(rule.position): not enforced: \(problem)")

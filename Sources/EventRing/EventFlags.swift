@@ -26,4 +26,6 @@ public struct EventFlags: OptionSet, Sendable, Hashable {
     public static let identityIncomplete = EventFlags(rawValue: 1 << 7)
     /// The failure table decided, not a rule.
     public static let failurePolicy = EventFlags(rawValue: 1 << 8)
+    /// The rule or posture would have refused it, and it went through all the same: this mechanism cannot hold it.
+    public static let unenforced = EventFlags(rawValue: 1 << 9)
 }

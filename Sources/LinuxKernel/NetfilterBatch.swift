@@ -24,6 +24,10 @@ public final class NetfilterBatch {
         case accept, drop
         /// The rules of this chain decide, for good.
         case goto(String)
+        /// The rules of this chain decide; if none does, the next rule has its turn.
+        case jump(String)
+        /// The chain is left: the rule after the jump into it has its turn.
+        case leave
     }
 
     /// A key, or the first of an interval or the first after it; in network byte order.
@@ -40,14 +44,10 @@ public final class NetfilterBatch {
             withUnsafeMutableBytes(of: &raw.key) { room in
                 for (index, byte) in key.prefix(room.count).enumerated() { room[index] = byte }
             }
-            switch verdict {
-            case .accept: raw.verdict = UInt8(PC_NFT_ACCEPT.rawValue)
-            case .drop, nil: raw.verdict = UInt8(PC_NFT_DROP.rawValue)
-            case .goto(let chain):
-                raw.verdict = UInt8(PC_NFT_GOTO.rawValue)
-                withUnsafeMutableBytes(of: &raw.chain) { room in
-                    for (index, byte) in chain.utf8.prefix(room.count - 1).enumerated() { room[index] = byte }
-                }
+            let (code, chain) = (verdict ?? .drop).code
+            raw.verdict = UInt8(code.rawValue)
+            withUnsafeMutableBytes(of: &raw.chain) { room in
+                for (index, byte) in (chain ?? "").utf8.prefix(room.count - 1).enumerated() { room[index] = byte }
             }
             self.raw = raw
         }
@@ -131,6 +131,19 @@ public final class NetfilterBatch {
         case .ipv6: PC_NFT_IPV6
         case .port: PC_NFT_PORT
         case .interface: PC_NFT_NAME_OF_INTERFACE
+        }
+    }
+}
+
+extension NetfilterBatch.Verdict {
+    /// As C has it, and the chain's name if there is one.
+    var code: (code: pc_nft_verdict, chain: String?) {
+        switch self {
+        case .accept: (PC_NFT_ACCEPT, nil)
+        case .drop: (PC_NFT_DROP, nil)
+        case .goto(let chain): (PC_NFT_GOTO, chain)
+        case .jump(let chain): (PC_NFT_JUMP, chain)
+        case .leave: (PC_NFT_RETURN, nil)
         }
     }
 }

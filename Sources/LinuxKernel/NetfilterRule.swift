@@ -53,16 +53,27 @@ public struct NetfilterRule {
     public func matchQuota(_ name: String) { pc_nft_match_quota(raw, name) }
     /// At most so many packets a second after a burst.
     public func matchRate(_ perSecond: UInt64, burst: UInt32) { pc_nft_match_rate(raw, perSecond, burst) }
+    /// At most 16 bytes from `offset` of the transport header and what follows it. Only the bits of `mask` count, or all when it is empty.
+    public func matchPayload(_ bytes: [UInt8], mask: [UInt8], at offset: UInt32) {
+        if mask.count == bytes.count {
+            pc_nft_match_payload(raw, offset, mask, bytes, UInt32(bytes.count))
+        } else {
+            pc_nft_match_payload(raw, offset, nil, bytes, UInt32(bytes.count))
+        }
+    }
+    /// One byte of the transport header and what follows it.
+    public func matchPayloadByte(_ values: ClosedRange<UInt8>, at offset: UInt32) {
+        pc_nft_match_payload_byte(raw, offset, values.lowerBound, values.upperBound)
+    }
+    /// Packets of less than that many bytes, network header included.
+    public func matchShorter(than length: UInt32) { pc_nft_match_shorter(raw, length) }
     /// Counts packets and bytes.
     public func count() { pc_nft_count(raw) }
     /// Sends the packet's first bytes to the readers of a group of nfnetlink_log.
     public func log(group: UInt16, prefix: String, bytes: UInt32) { pc_nft_log(raw, group, prefix, bytes) }
     /// The verdict.
     public func decide(_ verdict: NetfilterBatch.Verdict) {
-        switch verdict {
-        case .accept: pc_nft_decide(raw, PC_NFT_ACCEPT, nil)
-        case .drop: pc_nft_decide(raw, PC_NFT_DROP, nil)
-        case .goto(let chain): pc_nft_decide(raw, PC_NFT_GOTO, chain)
-        }
+        let (code, chain) = verdict.code
+        pc_nft_decide(raw, code, chain)
     }
 }

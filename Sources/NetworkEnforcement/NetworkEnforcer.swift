@@ -13,7 +13,12 @@ public final class NetworkEnforcer: Sendable {
         var sharing: Set<UInt64> = []
         var generation: UInt64 = 0
         var features: NetworkFeatures?
+        /// Of the last generations: packets are read some time after they were logged.
+        var names: [(generation: UInt64, rules: NameRules)] = []
     }
+
+    /// Generations whose rules on names are kept.
+    private static let history = 4
 
     private let board: StatusBoard
     private let state = Mutex(State())
@@ -29,9 +34,18 @@ public final class NetworkEnforcer: Sendable {
 
     /// Puts the rulesets of a generation in force, in place of what there was: of all workloads or, when this throws, of none.
     ///
+    /// - Parameter names: what the policies of the generation say of names.
     /// - Returns: what of them is not enforced.
-    public func load(_ bundle: NetworkBundle, generation: UInt64) throws(NetfilterError) -> [PlanNote] {
-        let result = state.withLock { state in load(bundle, generation, &state) }
+    public func load(
+        _ bundle: NetworkBundle, names: NameRules = NameRules(), generation: UInt64
+    ) throws(NetfilterError) -> [PlanNote] {
+        let result = state.withLock { state in
+            // Before the first packet is logged in their name.
+            state.names.removeAll { $0.generation == generation }
+            state.names.append((generation, names))
+            if state.names.count > Self.history { state.names.removeFirst() }
+            return load(bundle, generation, &state)
+        }
         EventDescriptor.signal(wake)
         return try result.get()
     }
@@ -171,6 +185,7 @@ public final class NetworkEnforcer: Sendable {
         if poll.isReady(0) { EventDescriptor.drain(wake) }
         state.withLock { state in
             let now = KernelClock.monotonic
+            let names = state.names
             for (workload, table) in state.tables {
                 let container = UInt32(truncatingIfNeeded: SnapshotBundle.number(ofContainer: workload))
                 if let intruder = table.readChanges() {
@@ -179,7 +194,7 @@ public final class NetworkEnforcer: Sendable {
                     try? table.restore(now: now)
                 }
                 if table.resetQuotas(now: now) { memory.forgetQuotas() }
-                readLog(table, container, reporter, &memory)
+                readLog(table, workload, names, reporter, &memory)
                 if !table.isLogBound { table.bindLog() }
             }
         }
@@ -204,17 +219,33 @@ public final class NetworkEnforcer: Sendable {
     }
 
     private func readLog(
-        _ table: NetworkTable, _ container: UInt32, _ reporter: PacketReporter, _ memory: inout FlowMemory
+        _ table: NetworkTable, _ workload: UInt64, _ names: [(generation: UInt64, rules: NameRules)],
+        _ reporter: PacketReporter, _ memory: inout FlowMemory
     ) {
         guard table.logDescriptor >= 0 else { return }
+        let container = UInt32(truncatingIfNeeded: SnapshotBundle.number(ofContainer: workload))
         var told = memory
         let isComplete = table.readLog { packet in
             board.add(.loggedPackets)
-            guard let tag = PacketTag(packet.prefix), var flow = PacketHeader.flow(packet.payload) else { return }
+            guard let tag = PacketTag(packet.prefix), let parsed = PacketHeader.parse(packet.payload) else { return }
+            var flow = parsed.flow
             flow.isIngress = packet.hook == 1
             flow.origin = tag.origin
             let name = table.interfaceName(flow.isIngress ? packet.input : packet.output)
             for (index, byte) in name.prefix(15).enumerated() { flow.interface[index] = byte }
+            if tag.isQuery {
+                let rules = names.last { $0.generation == tag.generation }?.rules ?? NameRules()
+                let findings = rules.findings(
+                    parsed.content, isStream: flow.transport == 6,
+                    blockedBy: tag.blocks ? RuleID(rawValue: tag.rule) : nil,
+                    of: workload)
+                for finding in findings
+                where told.isNew(finding.name, tag, rule: finding.rule, now: KernelClock.monotonic) {
+                    board.add(.reportedFlows)
+                    reporter.report(finding, flow, tag, uid: packet.uid, container: container, board)
+                }
+                return
+            }
             guard told.isNew(flow, tag, now: KernelClock.monotonic) else { return }
             board.add(.reportedFlows)
             reporter.report(flow, tag, uid: packet.uid, container: container, board)

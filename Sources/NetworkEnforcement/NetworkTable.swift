@@ -139,7 +139,7 @@ final class NetworkTable: @unchecked Sendable {
     func bindLog() {
         guard !ruleset.isEmpty, logGroup != ruleset.logGroup else { return }
         isLogBound =
-            (try? log.bindLog(group: ruleset.logGroup, bytes: Ruleset.loggedBytes, delay: Self.logDelay)) != nil
+            (try? log.bindLog(group: ruleset.logGroup, bytes: Ruleset.loggedQueryBytes, delay: Self.logDelay)) != nil
         if isLogBound { logGroup = ruleset.logGroup }
     }
 

@@ -39,6 +39,30 @@ public final class PacketReporter: @unchecked Sendable {
         }
     }
 
+    /// Reports a query for a name.
+    func report(
+        _ finding: NameRules.Finding, _ flow: PacketFlow, _ tag: PacketTag, uid: UInt32?, container: UInt32,
+        _ board: StatusBoard
+    ) {
+        var header = EventHeader(
+            kind: .verdict, category: .dns, effect: tag.blocks ? .block : .audit, mechanism: .nftables)
+        if finding.isForbidden, !tag.blocks { header.flags = [.unenforced] }
+        header.ruleID = finding.rule.rawValue
+        header.generation = tag.generation
+        header.wallClock = KernelClock.wall
+        header.uid = uid ?? 0
+        header.container = container
+        withUnsafeTemporaryAllocation(byteCount: PacketQuery.size, alignment: 8) { bytes in
+            PacketQuery(flow: flow, type: finding.type).write(to: bytes)
+            finding.name.withUnsafeBytes { name in
+                var fields = EventFields()
+                fields[.resource] = name
+                fields[.message] = UnsafeRawBufferPointer(bytes)
+                publish(header, fields, isBlock: tag.blocks, board)
+            }
+        }
+    }
+
     /// Reports what went wrong; `process` did it, if that is known.
     func report(
         _ row: FailureRow, process: Int32, name: String, generation: UInt64, container: UInt32, _ board: StatusBoard

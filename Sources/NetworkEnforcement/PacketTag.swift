@@ -14,15 +14,22 @@ public struct PacketTag: Sendable, Hashable {
         case quotaAudit = 0x71
         /// A quota was used up.
         case quotaBlock = 0x72
+        /// A query for a name that passes; rules may be about it.
+        case query = 0x64
+        /// A query for a name that did not pass.
+        case queryBlock = 0x65
     }
 
     /// The packet did not pass.
-    public var blocks: Bool { effect == .block || effect == .quotaBlock || effect == .protocolBlock }
+    public var blocks: Bool { [.block, .quotaBlock, .protocolBlock, .queryBlock].contains(effect) }
+
+    /// The packet asks for a name.
+    public var isQuery: Bool { effect == .query || effect == .queryBlock }
 
     /// What the rule is about.
     public var origin: PacketFlow.Origin {
         switch effect {
-        case .audit, .block: .packets
+        case .audit, .block, .query, .queryBlock: .packets
         case .quotaAudit, .quotaBlock: .quota
         case .protocolAudit, .protocolBlock: .sockets
         }

@@ -17,6 +17,10 @@ public struct Ruleset: Sendable, Hashable {
         case accept, drop
         /// The rules of this chain decide.
         case goto(String)
+        /// The rules of this chain decide, or else the next rule.
+        case jump(String)
+        /// Back to the rule after the jump.
+        case leave
     }
 
     /// Ranges, or interface names, and for a map the verdict of each.
@@ -74,6 +78,12 @@ public struct Ruleset: Sendable, Hashable {
         case quota(String)
         /// At most so many a second.
         case rate(perSecond: UInt64, burst: UInt32)
+        /// At most 16 bytes from an offset in the transport header and what follows it; a mask of as many bytes, or none.
+        case payload(offset: UInt16, mask: [UInt8], value: [UInt8])
+        /// A byte there.
+        case payloadByte(offset: UInt16, first: UInt8, last: UInt8)
+        /// Less than that many bytes, with the network header.
+        case shorter(UInt16)
     }
 
     /// What a rule does with what its conditions let through, if anything.
@@ -95,6 +105,8 @@ public struct Ruleset: Sendable, Hashable {
         public var counts = false
         /// The text to log it with.
         public var log: String?
+        /// Bytes of the packet that are logged.
+        public var logBytes = Ruleset.loggedBytes
         /// What is done then.
         public var action = Action.none
     }
@@ -115,6 +127,8 @@ public struct Ruleset: Sendable, Hashable {
     public var logGroup: UInt16
     /// Bytes of a packet that are logged: both headers.
     public static let loggedBytes: UInt32 = 128
+    /// The same of a packet that asks for a name: the longest headers, TCP's length, the longest question (RFC 1035) and some room for another.
+    public static let loggedQueryBytes: UInt32 = 640
     /// In order of their names.
     public var quotas: [Quota] = []
     /// In the order they were made.

@@ -93,6 +93,8 @@ extension Ruleset.Verdict {
         case .accept: .accept
         case .drop: .drop
         case .goto(let chain): .goto(chain)
+        case .jump(let chain): .jump(chain)
+        case .leave: .leave
         }
     }
 }
@@ -128,7 +130,7 @@ extension Ruleset.Set {
 extension Ruleset.Rule {
     fileprivate func build(_ rule: NetfilterRule, _ logGroup: UInt16) {
         for match in matches { match.build(rule) }
-        if let log { rule.log(group: logGroup, prefix: log, bytes: Ruleset.loggedBytes) }
+        if let log { rule.log(group: logGroup, prefix: log, bytes: logBytes) }
         if counts { rule.count() }
         switch action {
         case .decide(let verdict): rule.decide(verdict.kernel)
@@ -159,6 +161,10 @@ extension Ruleset.Match {
         case .user(let uid): rule.matchUser(uid)
         case .quota(let name): rule.matchQuota(name)
         case .rate(let rate, let burst): rule.matchRate(rate, burst: burst)
+        case .payload(let offset, let mask, let value): rule.matchPayload(value, mask: mask, at: UInt32(offset))
+        case .payloadByte(let offset, let first, let last):
+            rule.matchPayloadByte(first...max(first, last), at: UInt32(offset))
+        case .shorter(let length): rule.matchShorter(than: UInt32(length))
         }
     }
 }

@@ -97,6 +97,10 @@ private struct RulesetWriter {
         case .goto(let chain):
             number(UInt8(2))
             text(chain)
+        case .jump(let chain):
+            number(UInt8(3))
+            text(chain)
+        case .leave: number(UInt8(4))
         }
     }
 
@@ -104,6 +108,7 @@ private struct RulesetWriter {
         list(rule.matches) { $0.match($1) }
         number(UInt8(rule.counts ? 1 : 0))
         text(rule.log ?? "")
+        number(rule.logBytes)
         switch rule.action {
         case .none: number(UInt8(0))
         case .decide(let decided):
@@ -177,6 +182,20 @@ private struct RulesetWriter {
             kind(13)
             number(rate)
             number(burst)
+        case .payload(let offset, let mask, let value):
+            kind(14)
+            number(offset)
+            number(UInt8(value.count))
+            number(UInt8(mask.count))
+            bytes += value + mask
+        case .payloadByte(let offset, let first, let last):
+            kind(15)
+            number(offset)
+            number(first)
+            number(last)
+        case .shorter(let length):
+            kind(16)
+            number(length)
         }
     }
 }
@@ -235,6 +254,8 @@ private struct RulesetReader {
         case 0: .accept
         case 1: .drop
         case 2: .goto(try name())
+        case 3: .jump(try name())
+        case 4: .leave
         default: throw .value("verdict")
         }
     }
@@ -270,6 +291,8 @@ private struct RulesetReader {
         // NF_LOG_PREFIXLEN.
         guard log.utf8.count < 128 else { throw .value("log text") }
         rule.log = log.isEmpty ? nil : log
+        rule.logBytes = try number()
+        guard rule.logBytes <= Ruleset.loggedQueryBytes else { throw .value("length of logged packets") }
         switch try number(UInt8.self) {
         case 0: rule.action = .none
         case 1: rule.action = .decide(try verdict())
@@ -302,6 +325,16 @@ private struct RulesetReader {
         case 11: return .user(try number())
         case 12: return .quota(try name())
         case 13: return .rate(perSecond: try number(), burst: try number())
+        case 14:
+            let offset: UInt16 = try number()
+            let count = Int(try number(UInt8.self))
+            let maskCount = Int(try number(UInt8.self))
+            // A register of nf_tables.
+            guard (1...16).contains(count), maskCount == 0 || maskCount == count else { throw .value("payload") }
+            let value = Array(try take(count))
+            return .payload(offset: offset, mask: Array(try take(maskCount)), value: value)
+        case 15: return .payloadByte(offset: try number(), first: try number(), last: try number())
+        case 16: return .shorter(try number())
         default: throw .value("condition")
         }
     }

@@ -19,6 +19,8 @@ struct RulesetDraft {
     private var targets: [Ruleset.Chain] = []
     /// Rules on the transports of packets that leave.
     private var protocols: [Ruleset.Rule] = []
+    /// Chains about names.
+    private var domains: [Ruleset.Chain] = []
     private var mapCount = 0
 
     /// Logged packets a second and rule, after a burst: enough to tell what happens, and no flood of them.
@@ -60,6 +62,11 @@ struct RulesetDraft {
             protocols.append(
                 Ruleset.Rule(matches: [.transport(decision.transport)], action: .decide(.goto(name))))
         }
+    }
+
+    /// Adds what rules on name queries mean for packets that leave, those to loopback too: a resolver may be there.
+    mutating func add(_ decisions: DomainDecisions) {
+        domains = DomainChains(decisions, tag: tag).chains
     }
 
     /// Adds the rules of one direction, in order.
@@ -257,7 +264,7 @@ struct RulesetDraft {
                     Ruleset.Chain(name: "\(hook)-quota", hook: hook, priority: 1, rules: [loopback] + rules))
             }
         }
-        result.chains += targets
+        result.chains += domains + targets
         result.quotas.sort { $0.name < $1.name }
         return result
     }

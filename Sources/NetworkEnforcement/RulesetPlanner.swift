@@ -48,12 +48,13 @@ public struct RulesetPlanner {
     ///
     /// - Parameters:
     ///   - policies: network policies for this workload.
-    ///   - protocols: what rules on sockets mean for every packet that leaves.
+    ///   - decisions: what other rules mean for packets that leave.
     public static func plan(
-        _ policies: [Policy], protocols: [ProtocolDecision] = [], _ settings: Settings
+        _ policies: [Policy], _ decisions: PacketDecisions = PacketDecisions(), _ settings: Settings
     ) -> (ruleset: Ruleset, rules: [RuleDescription]) {
         var planner = RulesetPlanner(settings)
-        planner.draft.add(protocols)
+        planner.draft.add(decisions.protocols)
+        if let domains = decisions.domains { planner.draft.add(domains) }
         for direction in PacketRule.Direction.allCases {
             var selected: [RulesetDraft.Selected] = []
             for policy in policies { selected += planner.read(policy, direction) }

@@ -61,7 +61,7 @@ struct RulesetText {
             words.append(Self.text(match, transport))
         }
         if let log = rule.log {
-            words.append("log prefix \"\(log)\" group \(ruleset.logGroup) snaplen \(Ruleset.loggedBytes)")
+            words.append("log prefix \"\(log)\" group \(ruleset.logGroup) snaplen \(rule.logBytes)")
         }
         if rule.counts { words.append("counter packets 0 bytes 0") }
         switch rule.action {
@@ -97,6 +97,11 @@ struct RulesetText {
         case .user(let uid): "meta skuid \(uid)"
         case .quota(let name): "quota name \"\(name)\""
         case .rate(let rate, let burst): "limit rate \(rate)/second burst \(burst) packets"
+        case .payload(let offset, let mask, let value):
+            payload(offset, value.count) + (mask.isEmpty ? " " : " & \(number(mask)) == ") + number(value)
+        case .payloadByte(let offset, let first, let last):
+            payload(offset, 1) + " " + number([first]) + (first == last ? "" : "-" + number([last]))
+        case .shorter(let length): "meta length < \(length)"
         }
     }
 
@@ -105,7 +110,17 @@ struct RulesetText {
         case .accept: "accept"
         case .drop: "drop"
         case .goto(let chain): "goto \(chain)"
+        case .jump(let chain): "jump \(chain)"
+        case .leave: "return"
         }
+    }
+
+    private static func payload(_ offset: UInt16, _ count: Int) -> String { "@th,\(8 * Int(offset)),\(8 * count)" }
+
+    /// As a hexadecimal number.
+    private static func number(_ bytes: [UInt8]) -> String {
+        let digits = bytes.flatMap { [$0 >> 4, $0 & 0xF] }.drop { $0 == 0 }
+        return "0x" + (digits.isEmpty ? "0" : digits.map { String($0, radix: 16) }.joined())
     }
 
     private static func interface(_ hook: Ruleset.Hook) -> String { hook == .output ? "oifname" : "iifname" }

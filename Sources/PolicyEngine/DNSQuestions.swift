@@ -4,8 +4,8 @@
 public struct DNSQuestions {
     /// What comes next in a message.
     public enum Step: Sendable, Equatable {
-        /// A name, and how many bytes of it were written.
-        case name(length: Int)
+        /// A name, how many bytes of it were written, and what type of record is asked for (QTYPE: 1 is A, 28 AAAA).
+        case name(length: Int, type: UInt16)
         /// No further question.
         case end
         /// A question that is cut off or is no question; what follows it cannot be told.
@@ -62,9 +62,10 @@ public struct DNSQuestions {
             left = 0
             return .malformed
         }
+        let type = UInt16(message[offset]) << 8 | UInt16(message[offset + 1])
         offset += Self.tailSize
         left -= 1
-        return .name(length: length)
+        return .name(length: length, type: type)
     }
 
     /// Writes the name at `offset` and moves behind it; `nil` when it is none.

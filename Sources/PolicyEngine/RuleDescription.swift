@@ -24,8 +24,10 @@ public struct RuleDescription: Sendable, Equatable {
     public var position: SourcePosition
     /// Whom it is for: `SnapshotBundle.host`, or the workload's number.
     public var workload: UInt64 = SnapshotBundle.host
-    /// A rule on sockets that holds for packets too, whoever sends them.
+    /// A rule on sockets or on names that holds for packets too, whoever sends them.
     public var isOfPackets = false
+    /// What of such a rule does not hold for packets.
+    public var packetLimits: Set<PacketLimit> = []
     /// Of a network policy's rule, whose category is `networkProtocol`.
     public var packet: PacketRule?
 

@@ -34,6 +34,10 @@ public struct AlertBuilder: Sendable {
             fillPacket(&alert, event, rule)
             return alert
         }
+        if event.category == .query {
+            fillQuery(&alert, event, rule)
+            return alert
+        }
         fillObject(&alert, event)
         switch event.kind {
         case .verdict:
@@ -146,7 +150,7 @@ public struct AlertBuilder: Sendable {
                 case .network: "Network"
                 case .capability: "Capabilities"
                 case .syscall: "Syscall"
-                case .file, .process, .packet: "File"
+                case .file, .process, .packet, .query: "File"
                 }
             alert.processName = capped(event.executable, limits.path, &alert.isTruncated)
             alert.source = commandLine(event.executable, event.arguments, &alert.isTruncated)
@@ -190,6 +194,26 @@ public struct AlertBuilder: Sendable {
             alert.resource = Array(FlowText.direction(flow).utf8)
         }
         alert.data = FlowText.data(flow, quotaLevel: rule.quotaLevel, quotaLimit: rule.quotaLimit)
+        alert.eventData = EventDatum.parse(alert.data)
+    }
+
+    private func fillQuery(_ alert: inout Alert, _ event: EnforcementEvent, _ rule: RuleMetadata) {
+        alert.operation = "Network"
+        alert.enforcer = event.enforcer
+        alert.action = Self.action(event.effect, rule)
+        alert.result = event.effect == .block ? "Permission denied" : "Passed"
+        let name = capped(event.resource, limits.path, &alert.isTruncated)
+        alert.resource = rule.domain.isEmpty ? name : Array(rule.domain.utf8)
+        let isEnforcing = event.effect == .block || rule.origin != .rule
+        alert.data = (isEnforcing ? "lsm=SOCKET_SENDMSG" : "kfunc=UDP_SENDSKB") + " domain=" + QueryText.word(name)
+        if let query = PacketQuery(event.callText) {
+            alert.data += QueryText.of(query)
+            // A packet has no process.
+            (alert.userName, alert.execID, alert.uid) = ("", "", 0)
+        } else {
+            alert.processName = capped(event.executable, limits.path, &alert.isTruncated)
+            alert.source = commandLine(event.executable, event.arguments, &alert.isTruncated)
+        }
         alert.eventData = EventDatum.parse(alert.data)
     }
 

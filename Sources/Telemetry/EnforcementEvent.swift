@@ -18,6 +18,8 @@ public struct EnforcementEvent: Sendable, Hashable {
         case process, file, network, capability, syscall
         /// A packet, of which no process is known.
         case packet
+        /// A query for a name.
+        case query
     }
 
     /// What happened to the operation.
@@ -83,7 +85,7 @@ public struct EnforcementEvent: Sendable, Hashable {
     /// First argument of an `…at` call, or the number of the stale descriptor; `nil` when not known.
     public var descriptor: Int32?
     /// The object: the opened file, the executed file, a notice's subject. Of a socket: domain, type and protocol, each a
-    /// little-endian 32-bit number. Of a packet: a `PacketFlow`.
+    /// little-endian 32-bit number. Of a packet: a `PacketFlow`. Of a query: the name.
     public var resource: [UInt8] = []
     /// Another name of the same object, the one the rule speaks of; empty when there is none.
     public var aliasPath: [UInt8] = []
@@ -100,7 +102,8 @@ public struct EnforcementEvent: Sendable, Hashable {
     /// argv, each entry followed by a NUL except perhaps the last, as `/proc/PID/cmdline` has it. File: of the acting
     /// process. Process: of the new image. Empty when not known.
     public var arguments: [UInt8] = []
-    /// `category == .syscall`: `SYS_` and the call's name, with what else is known of it.
+    /// `category == .syscall`: `SYS_` and the call's name, with what else is known of it. `category == .query`: a `PacketQuery` if a packet told of
+    /// it.
     public var callText: [UInt8] = []
     /// Generation of the policy snapshot that decided; 0 when none did.
     public var snapshotGeneration: UInt64 = 0

@@ -13,12 +13,18 @@ enum FlowText {
             + " DestinationIP=\(address(flow.destination, flow.version)) DestinationPort=\(flow.destinationPort)"
             + " Protocol=\(transport(flow.transport))"
         if flow.origin == .quota { text += " QuotaLevel=\(quotaLevel) QuotaLimit=\(quotaLimit)" }
+        return text + interface(flow)
+    }
+
+    /// The address that the packet goes to.
+    static func destination(_ flow: PacketFlow) -> String { address(flow.destination, flow.version) }
+
+    /// ` Interface=…`, if there is one.
+    static func interface(_ flow: PacketFlow) -> String {
         let name = (0..<16).map { flow.interface[$0] }.prefix { $0 != 0 }
         // The kernel lets a name have bytes that would look like the next word.
-        if !name.isEmpty, name.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x3D }) {
-            text += " Interface=\(String(decoding: name, as: UTF8.self))"
-        }
-        return text
+        guard !name.isEmpty, name.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x3D }) else { return "" }
+        return " Interface=\(String(decoding: name, as: UTF8.self))"
     }
 
     private static func address(_ bytes: SIMD16<UInt8>, _ version: UInt8) -> String {

@@ -31,6 +31,8 @@ public struct RuleMetadata: Sendable, Hashable {
     public let origin: Origin
     /// Whom the rule's quota is for (`host`, `pod`, `policy`); empty without one.
     public var quotaLevel = ""
+    /// The domain that a rule on queries names; empty for any other.
+    public var domain = ""
     /// How much the rule's quota lets pass, as written.
     public var quotaLimit = ""
 

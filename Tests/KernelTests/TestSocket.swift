@@ -86,5 +86,10 @@ final class TestSocket {
         return accepted < 0 ? nil : TestSocket(accepted: accepted, version)
     }
 
+    /// Writes to a connection; whether all was taken.
+    func write(_ bytes: [UInt8]) -> Bool {
+        Foundation.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count
+    }
+
     func listen() { _ = Foundation.listen(descriptor, 8) }
 }

@@ -52,8 +52,11 @@ struct NetworkTableTests {
         let rulesets = try RulesetPlannerTests.cases.indices.map { try RulesetPlannerTests.ruleset($0) }
         try scratch.run {
             let table = try Self.makeTable()
-            for first in rulesets {
-                for second in rulesets {
+            // That of names has hundreds of chains, and follows and precedes a few of them.
+            let large = try #require(RulesetPlannerTests.cases.firstIndex { $0.name == "names" })
+            for (index, first) in rulesets.enumerated() {
+                for (other, second) in rulesets.enumerated()
+                where index != large && other != large || index < 2 || other < 2 {
                     try table.apply(first, now: Self.now)
                     try table.apply(second, now: Self.now)
                     let printed =

@@ -38,7 +38,7 @@ enum DNSExercise {
         var room = [UInt8](repeating: 0, count: DNSQuestions.longestName)
         while true {
             switch room.withUnsafeMutableBytes({ questions.next(into: $0) }) {
-            case .name(let length): names.append(Array(room.prefix(length)))
+            case .name(let length, _): names.append(Array(room.prefix(length)))
             case .end: return (names, true)
             case .malformed: return (names, false)
             }

@@ -37,6 +37,15 @@ struct DNSQuestionsTests {
         #expect(!Self.names(Self.query([longest + String(repeating: "b", count: 62)])).isWhole)
     }
 
+    @Test func theTypeIsRead() {
+        var room = [UInt8](repeating: 0, count: DNSQuestions.longestName)
+        let step = Self.query(["a.test"]).replacing(21, by: 28).withUnsafeBytes { message in
+            var questions = DNSQuestions(message)
+            return room.withUnsafeMutableBytes { questions?.next(into: $0) }
+        }
+        #expect(step == .name(length: 6, type: 28))
+    }
+
     @Test func anAnswerIsNoQuestion() {
         #expect(Self.query(["google.com"], flags: 0x81).withUnsafeBytes { DNSQuestions($0) } == nil)
         #expect([UInt8](repeating: 0, count: 11).withUnsafeBytes { DNSQuestions($0) } == nil)

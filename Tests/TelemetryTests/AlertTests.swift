@@ -1,3 +1,4 @@
+import EventRing
 import Foundation
 import Testing
 
@@ -52,6 +53,35 @@ struct AlertTests {
                 + #""Resource":"/etc/shadow","Data":"lsm=FILE_OPEN","EventData":{"Lsm":"FILE_OPEN"},"Enforcer":"fanotify","#
                 + #""Action":"Block","Result":"Permission denied","Cwd":"/home/","TTY":"pts0","ExecEvent":{"ExecID":"0","#
                 + #""ExecutableName":"cat"},"KubeArmorVersion":"9.9.9","NodeID":"id1"}"#)
+    }
+
+    /// A query: the rule's domain is the resource, the name stands in the data; a packet that told of it has no process.
+    @Test func aQueryTellsItsName() throws {
+        var rule = Self.rule
+        rule.domain = "evil.test"
+        var event = Self.event(.query, resource: Array("www.evil.test".utf8))
+        var alert = try fields(line(event, rule))
+        #expect(alert["Operation"] as? String == "Network" && alert["Resource"] as? String == "evil.test")
+        #expect(alert["Data"] as? String == "lsm=SOCKET_SENDMSG domain=www.evil.test")
+        #expect(alert["ProcessName"] as? String == "/usr/bin/cat" && alert["HostPID"] as? Int == 113)
+        var flow = PacketFlow(version: 4)
+        flow.transport = 17
+        flow.destination = SIMD16(192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        event.callText = [UInt8](repeating: 0, count: PacketQuery.size)
+        event.callText.withUnsafeMutableBytes { PacketQuery(flow: flow, type: 28).write(to: $0) }
+        event.effect = .audit
+        (event.hostPID, event.hostPPID, event.executable, event.comm) = (0, 0, [], [])
+        alert = try fields(line(event, rule))
+        #expect(
+            alert["Data"] as? String
+                == "kfunc=UDP_SENDSKB domain=www.evil.test daddr=192.0.2.1 qtype=AAAA Protocol=UDP")
+        #expect(alert["Action"] as? String == "Audit (Block)" && alert["Result"] as? String == "Passed")
+        #expect(alert["ProcessName"] == nil && alert["HostPID"] == nil && alert["UserName"] == nil)
+        // Not a rule's: the name is all there is, and it cannot look like a further word.
+        event.resource = Array("a=b.test".utf8)
+        alert = try fields(line(event, .defaultPosture(.audit, isHostPolicy: true)))
+        #expect(alert["Resource"] as? String == "a=b.test")
+        #expect((alert["Data"] as? String)?.hasPrefix("lsm=SOCKET_SENDMSG domain=a?b.test daddr=") == true)
     }
 
     @Test func aBlockedProgramNamesItsParentAsTheSource() throws {

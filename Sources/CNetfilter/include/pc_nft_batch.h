@@ -19,6 +19,7 @@ enum pc_nft_verdict {
     PC_NFT_ACCEPT = 1,
     PC_NFT_GOTO = 2,
     PC_NFT_RETURN = 3,
+    PC_NFT_JUMP = 4,
 };
 
 enum pc_nft_hook {
@@ -41,7 +42,7 @@ struct pc_nft_element {
     uint8_t ends;
     /// For maps, what its value is; for sets nothing.
     uint8_t verdict;
-    /// For PC_NFT_GOTO.
+    /// For PC_NFT_GOTO and PC_NFT_JUMP.
     char chain[PC_NFT_NAME];
 };
 
@@ -114,13 +115,18 @@ void pc_nft_match_user(struct pc_nft_rule *rule, uint32_t uid);
 void pc_nft_match_quota(struct pc_nft_rule *rule, const char *quota);
 /// At most `rate` packets a second, after a burst.
 void pc_nft_match_rate(struct pc_nft_rule *rule, uint64_t rate, uint32_t burst);
-/// Bytes from `offset` of what follows the transport header are these.
-void pc_nft_match_payload(struct pc_nft_rule *rule, uint32_t offset, const uint8_t *bytes, uint32_t length);
+/// Bytes from `offset` of the transport header and what follows it; only the bits of `mask` count. At most 16 bytes.
+void pc_nft_match_payload(
+    struct pc_nft_rule *rule, uint32_t offset, const uint8_t *_Nullable mask, const uint8_t *bytes, uint32_t length);
+/// The byte at `offset` of the transport header and what follows it is between `first` and `last`.
+void pc_nft_match_payload_byte(struct pc_nft_rule *rule, uint32_t offset, uint8_t first, uint8_t last);
+/// The packet has less than that many bytes, network header included.
+void pc_nft_match_shorter(struct pc_nft_rule *rule, uint32_t length);
 
 void pc_nft_count(struct pc_nft_rule *rule);
 /// Sends the packet's first bytes to the readers of a group of nfnetlink_log.
 void pc_nft_log(struct pc_nft_rule *rule, uint16_t group, const char *prefix, uint32_t bytes);
-/// The verdict; `chain` for PC_NFT_GOTO.
+/// The verdict; `chain` for PC_NFT_GOTO and PC_NFT_JUMP.
 void pc_nft_decide(struct pc_nft_rule *rule, enum pc_nft_verdict verdict, const char *_Nullable chain);
 
 #pragma clang assume_nonnull end
