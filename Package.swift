@@ -55,6 +55,7 @@ var targets: [Target] = [
 var products: [Product] = [
     .library(name: "PolicyEngine", targets: ["PolicyEngine", "PolicyModel"]),
     .library(name: "PolicyLoading", targets: ["PolicyLoading", "PolicyModel"]),
+    .library(name: "LinuxKernel", targets: ["LinuxKernel"]),
 ]
 if !coreOnly {
     targets += [

@@ -21,6 +21,10 @@ let package = Package(
             dependencies: ["CLibFuzzer", .product(name: "PolicyEngine", package: "portcullis")],
             swiftSettings: swift),
         .executableTarget(
+            name: "NetlinkReplyFuzz",
+            dependencies: ["CLibFuzzer", .product(name: "LinuxKernel", package: "portcullis")],
+            swiftSettings: swift),
+        .executableTarget(
             name: "DNSMessageFuzz",
             dependencies: ["CLibFuzzer", .product(name: "PolicyEngine", package: "portcullis")],
             swiftSettings: swift),

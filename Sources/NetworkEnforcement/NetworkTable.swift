@@ -5,8 +5,7 @@ import LinuxKernel
 /// has changed them. Used by one thread at a time.
 final class NetworkTable: @unchecked Sendable {
     // Unchecked: its owner has a lock.
-    private let requests: NetfilterSocket
-    private let monitor: NetfilterSocket
+    private let kernel: any RulesetKernel
     private let log: NetfilterSocket
     /// The group of nfnetlink_log that it reads; `nil` before it has one.
     private(set) var logGroup: UInt16?
@@ -14,7 +13,7 @@ final class NetworkTable: @unchecked Sendable {
     private(set) var ruleset: Ruleset
     /// What the kernel had of it right after it came in force.
     private var shape: [NetfilterSocket.Item] = []
-    private var resets: [String: UInt64] = [:]
+    private var resets: [String: Reset] = [:]
     /// Somebody reads the packets that the ruleset logs.
     private(set) var isLogBound = true
     /// It was not possible to make the table again.
@@ -46,25 +45,29 @@ final class NetworkTable: @unchecked Sendable {
     }
 
     /// Takes the sockets over; changes nothing.
-    init(_ sockets: Sockets) {
-        requests = NetfilterSocket(owning: sockets.requests)
-        monitor = NetfilterSocket(owning: sockets.monitor)
+    convenience init(_ sockets: Sockets) {
+        self.init(sockets, NetfilterKernel(requests: sockets.requests, monitor: sockets.monitor))
+    }
+
+    /// - Parameter kernel: has taken over all sockets but that of the log.
+    init(_ sockets: Sockets, _ kernel: any RulesetKernel) {
+        self.kernel = kernel
         log = NetfilterSocket(owning: sockets.log)
         ruleset = Ruleset(logGroup: 0)
     }
 
     /// What this kernel has for rules.
-    var features: NetworkFeatures { NetworkFeatures.probe(requests) }
+    var features: NetworkFeatures { kernel.features() }
 
     /// Readable when somebody has changed something.
-    var changeDescriptor: Int32 { monitor.descriptor }
+    var changeDescriptor: Int32 { kernel.changeDescriptor }
 
     /// Puts a ruleset in force in place of whatever the table holds; all of it or, when this throws, nothing.
     func apply(_ new: Ruleset, now: UInt64) throws(NetfilterError) {
         for _ in 0..<Self.attempts {
             // One's own change is no news.
-            try? monitor.watch(false)
-            _ = try? monitor.changes(table: Ruleset.table)
+            try? kernel.watch(false)
+            _ = try? kernel.changes()
             let generation = try commit(new)
             ruleset = new
             scheduleResets(now)
@@ -72,10 +75,10 @@ final class NetworkTable: @unchecked Sendable {
                 shape = []
                 return
             }
-            try? monitor.watch(true)
+            try? kernel.watch(true)
             shape = currentShape() ?? []
             // Otherwise somebody had a transaction before the watch began, and the shape may be theirs.
-            if (try? requests.generation()) == generation { return }
+            if (try? kernel.generation()) == generation { return }
         }
     }
 
@@ -83,15 +86,16 @@ final class NetworkTable: @unchecked Sendable {
     private func commit(_ new: Ruleset) throws(NetfilterError) -> UInt32 {
         var last = NetfilterError(errno: EBUSY, subject: "table")
         for attempt in 0..<Self.attempts {
+            var before: UInt32 = 0
             do {
-                let before = try requests.generation()
+                before = try kernel.generation()
                 let present = Ruleset.Present(
-                    chains: try requests.list(.chains, table: Ruleset.table),
-                    sets: try requests.list(.sets, table: Ruleset.table),
-                    quotas: try requests.list(.quotas, table: Ruleset.table))
+                    chains: try kernel.list(.chains),
+                    sets: try kernel.list(.sets),
+                    quotas: try kernel.list(.quotas))
                 if new.isEmpty, present.isEmpty, ruleset.isEmpty, attempt == 0, !tableExists { return before }
                 let batch = try new.batch(replacing: present)
-                try requests.commit(batch, generation: before)
+                try kernel.commit(batch, generation: before, onlyChecks: false)
                 return before == .max ? 1 : before + 1
             } catch let error as KernelError {
                 last = NetfilterError(errno: error.errno, subject: "\(error.call)")
@@ -101,21 +105,28 @@ final class NetworkTable: @unchecked Sendable {
             switch last.errno {
             // Somebody else was faster, or the answer was lost: what is there now is looked at anew.
             case ERESTART, EINTR, ENOBUFS: continue
-            case EBUSY: usleep(1000 << UInt32(min(attempt, 6)))
+            case EBUSY: Self.pause(attempt)
+            // Something that was there when it was listed is gone, or the reverse. Kernels that compare the ruleset's number (4.13) say
+            // ERESTART instead.
+            case ENOENT, EEXIST:
+                guard before != 0, let after = try? kernel.generation(), after != before else { throw last }
             default: throw last
             }
         }
         throw last
     }
 
+    /// A millisecond at first, then longer; some two seconds in all.
+    private static func pause(_ attempt: Int) { usleep(1000 << UInt32(min(attempt, 5))) }
+
     /// Whether there is a table at all, even an empty one.
     private var tableExists: Bool {
-        guard let batch = try? NetfilterBatch(table: Ruleset.table), let generation = try? requests.generation() else {
+        guard let batch = try? NetfilterBatch(table: Ruleset.table), let generation = try? kernel.generation() else {
             return false
         }
         batch.deleteTable()
         do {
-            try requests.commit(batch, generation: generation, onlyChecks: true)
+            try kernel.commit(batch, generation: generation, onlyChecks: true)
             return true
         } catch { return false }
     }
@@ -160,11 +171,11 @@ final class NetworkTable: @unchecked Sendable {
     /// Reads what others did; the one that touched the table, if any did.
     func readChanges() -> Intruder? {
         guard !ruleset.isEmpty else { return nil }
-        guard let changes = try? monitor.changes(table: Ruleset.table) else {
+        guard let changes = try? kernel.changes() else {
             // Too many at once: the table itself tells.
             return isChanged ? Intruder(process: 0, name: "") : nil
         }
-        let touched = Set(changes.filter { $0.isInTable && $0.port != requests.port }.map(\.port))
+        let touched = Set(changes.filter { $0.isInTable && $0.port != kernel.port }.map(\.port))
         guard !touched.isEmpty else { return nil }
         let end = changes.first { touched.contains($0.port) && $0.generation != 0 }
         return Intruder(process: end?.process ?? 0, name: end?.name ?? "")
@@ -172,9 +183,9 @@ final class NetworkTable: @unchecked Sendable {
 
     private func currentShape() -> [NetfilterSocket.Item]? {
         for _ in 0..<Self.attempts {
-            guard let chains = try? requests.list(.chains, table: Ruleset.table),
-                let sets = try? requests.list(.sets, table: Ruleset.table),
-                let rules = try? requests.list(.rules, table: Ruleset.table)
+            guard let chains = try? kernel.list(.chains),
+                let sets = try? kernel.list(.sets),
+                let rules = try? kernel.list(.rules)
             else { continue }
             return chains + sets + rules
         }
@@ -193,27 +204,43 @@ final class NetworkTable: @unchecked Sendable {
 
     // MARK: - Quotas
 
+    /// When a quota begins anew, CLOCK_MONOTONIC nanoseconds.
+    private struct Reset {
+        /// The end of its window.
+        var due: UInt64
+        /// The same, or later when it could not be done then.
+        var next: UInt64
+    }
+
+    /// Nanoseconds between two tries.
+    private static let resetPause: UInt64 = 1_000_000_000
+
     private func scheduleResets(_ now: UInt64) {
         let before = resets
         resets = [:]
         for quota in ruleset.quotas where quota.seconds > 0 {
-            resets[quota.name] = before[quota.name] ?? now + quota.seconds * 1_000_000_000
+            let due = now + quota.seconds * 1_000_000_000
+            resets[quota.name] = before[quota.name] ?? Reset(due: due, next: due)
         }
     }
 
     /// When the next quota begins anew, CLOCK_MONOTONIC nanoseconds.
-    var nextReset: UInt64? { resets.values.min() }
+    var nextReset: UInt64? { resets.values.map(\.next).min() }
 
-    /// Begins the quotas anew whose window is over; false when there was none.
+    /// Begins the quotas anew whose window is over; false when there was none that could be.
     func resetQuotas(now: UInt64) -> Bool {
         var any = false
         for quota in ruleset.quotas {
-            guard let due = resets[quota.name], due <= now else { continue }
-            any = true
-            _ = try? requests.resetQuota(quota.name, table: Ruleset.table)
-            // A late reset does not move the windows after it.
-            let window = quota.seconds * 1_000_000_000
-            resets[quota.name] = due + ((now - due) / window + 1) * window
+            guard var reset = resets[quota.name], reset.next <= now else { continue }
+            do {
+                try kernel.resetQuota(quota.name)
+                any = true
+                // A late reset does not move the windows after it.
+                let window = quota.seconds * 1_000_000_000
+                reset.due += ((now - reset.due) / window + 1) * window
+                reset.next = reset.due
+            } catch { reset.next = now + Self.resetPause }
+            resets[quota.name] = reset
         }
         return any
     }

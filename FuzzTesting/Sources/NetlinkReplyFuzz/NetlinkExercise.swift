@@ -1,0 +1,1 @@
+../../../Tests/LinuxKernelTests/NetlinkExercise.swift
