@@ -3,6 +3,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 PREFIX ?= /usr/local
 DEBIAN_PACKAGES := libseccomp-dev libcap-dev libmnl-dev libnftnl-dev
+RELEASE_PACKAGES := dpkg-dev binutils
 TEST_PACKAGES := gcc libc6-dev python3 util-linux bsdutils libck-dev fapolicyd e2fsprogs valgrind jq git make nginx-light redis-server runc crun busybox-static nftables iproute2 netbase
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_FLAGS ?= -j 2
@@ -22,9 +23,10 @@ test-deps: deps
 build: deps
 	$(SWIFT) build $(BUILD_FLAGS)
 
+# Static programs, which run with any libc.
 release: deps
-	$(SWIFT) build -c release $(BUILD_FLAGS) --product portcullisd
-	$(SWIFT) build -c release $(BUILD_FLAGS) --product portcullis
+	@scripts/install-packages $(RELEASE_PACKAGES)
+	SWIFT="$(SWIFT)" scripts/build-release $(BUILD_FLAGS)
 
 demo: build
 	@$(SUDO) scripts/demo "$$($(SWIFT) build --show-bin-path)"
@@ -81,11 +83,10 @@ fuzz-regress:
 	scripts/fuzz-regress
 
 install: release
-	install -D -m 0755 "$$($(SWIFT) build -c release --show-bin-path)/portcullisd" $(DESTDIR)$(PREFIX)/sbin/portcullisd
-	install -D -m 0755 "$$($(SWIFT) build -c release --show-bin-path)/portcullis" $(DESTDIR)$(PREFIX)/bin/portcullis
+	scripts/install-programs "$$($(SWIFT) build -c release --show-bin-path)" "$(DESTDIR)$(PREFIX)"
 	install -d -m 0755 $(DESTDIR)/etc/portcullis/policies
 	install -d -m 0755 $(DESTDIR)/etc/systemd/system
-	sed 's|/usr/local|$(PREFIX)|' systemd/portcullisd.service >$(DESTDIR)/etc/systemd/system/portcullisd.service
+	sed 's|/usr/sbin|$(PREFIX)/sbin|' systemd/portcullisd.service >$(DESTDIR)/etc/systemd/system/portcullisd.service
 
 clean:
 	rm -rf .build Benchmarks/*/.build FuzzTesting/.build out

@@ -31,7 +31,8 @@ var targets: [Target] = [
     module("LinuxKernel", ["CLinux", "CSeccomp", "CCapability", "CNetfilter"]),
     module("EventRing", ["CEventRing"]),
     module("PolicyModel"),
-    module("PolicyLoading", ["PolicyModel", yams]),
+    module("PolicyFiles"),
+    module("PolicyLoading", ["PolicyModel", "PolicyFiles", yams]),
     module("PolicyEngine", ["PolicyModel"]),
     module("Workloads", ["LinuxKernel", "PolicyModel"]),
     module("FileEnforcement", ["LinuxKernel", "EventRing", "PolicyEngine", "Workloads"]),
@@ -60,32 +61,48 @@ var products: [Product] = [
 if !coreOnly {
     targets += [
         module("ControlProtocol"),
+        module("ControlJSON"),
+        module("ClientSupport", ["ControlProtocol", "PolicyFiles"]),
+        module("TreeLauncher", ["ClientSupport", "ControlProtocol", "LinuxKernel"]),
+        module(
+            "AgentCore",
+            [
+                "FileEnforcement", "SyscallEnforcement", "NetworkEnforcement", "PolicyEngine", "PolicyModel",
+                "PolicyFiles", "ControlProtocol", "LinuxKernel", "EventRing", "Workloads",
+            ]),
         module(
             "Agent",
             [
-                "FileEnforcement", "SyscallEnforcement", "NetworkEnforcement", "Telemetry", "PolicyLoading",
-                "PolicyEngine", "PolicyModel",
-                "ControlProtocol",
-                "LinuxKernel", "EventRing", "Workloads", yams, argumentParser,
+                "AgentCore", "FileEnforcement", "SyscallEnforcement", "NetworkEnforcement", "Telemetry",
+                "PolicyLoading",
+                "PolicyEngine", "PolicyModel", "ControlProtocol", "ControlJSON", "LinuxKernel", "EventRing",
+                "Workloads", yams, argumentParser,
             ]),
         module(
             "CommandLineTool",
             [
-                "ControlProtocol", "PolicyLoading", "PolicyEngine", "PolicyModel", "LinuxKernel", "Telemetry",
-                "SyscallEnforcement", "NetworkEnforcement", argumentParser,
+                "ClientSupport", "ControlProtocol", "ControlJSON", "PolicyLoading", "PolicyEngine", "PolicyModel",
+                "LinuxKernel", "Telemetry", "SyscallEnforcement", "NetworkEnforcement", argumentParser,
             ]),
+        // Free of Foundation (scripts/check-layering): what the kernel waits for, and what stands before supervised programs.
+        .executableTarget(name: "portcullis-core", dependencies: ["AgentCore"], swiftSettings: swift),
+        .executableTarget(name: "portcullis-launch", dependencies: ["TreeLauncher"], swiftSettings: swift),
         .executableTarget(name: "portcullisd", dependencies: ["Agent"], swiftSettings: swift),
         .executableTarget(
             name: "portcullis-victim", path: "integration/victim", cSettings: c,
             linkerSettings: [.linkedLibrary("seccomp")]),
         .executableTarget(name: "portcullis", dependencies: ["CommandLineTool"], swiftSettings: swift),
-        tests(of: "Agent", ["ControlProtocol"]),
-        tests(of: "CommandLineTool", ["ControlProtocol"]),
+        tests(of: "Agent", ["AgentCore", "ControlProtocol"]),
+        tests(of: "CommandLineTool", ["ClientSupport", "ControlProtocol", "ControlJSON"]),
+        tests(of: "TreeLauncher", ["ClientSupport", "ControlProtocol", "ControlJSON"]),
         .testTarget(
-            name: "KernelTests", dependencies: ["LinuxKernel", "ControlProtocol"], swiftSettings: swift),
+            name: "KernelTests", dependencies: ["LinuxKernel", "ControlProtocol", "ControlJSON"],
+            swiftSettings: swift),
     ]
     products += [
         .executable(name: "portcullisd", targets: ["portcullisd"]),
+        .executable(name: "portcullis-core", targets: ["portcullis-core"]),
+        .executable(name: "portcullis-launch", targets: ["portcullis-launch"]),
         .executable(name: "portcullis", targets: ["portcullis"]),
     ]
 }

@@ -1,3 +1,4 @@
+import AgentCore
 import EventRing
 import FileEnforcement
 import LinuxKernel

@@ -1,3 +1,4 @@
+import AgentCore
 import FileEnforcement
 import Glibc
 import LinuxKernel

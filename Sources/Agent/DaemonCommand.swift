@@ -1,4 +1,5 @@
 import ControlProtocol
+import AgentCore
 import ArgumentParser
 import FileEnforcement
 import Glibc
@@ -9,13 +10,13 @@ import PolicyModel
 public enum PortcullisDaemon {
     /// Runs the daemon, or a role of it. Returns the exit code.
     public static func run(_ arguments: [String]) -> Int32 {
-        // Roles are started by the guardian with fixed arguments: no parser in the way.
-        if arguments.count >= 2, arguments[0] == "--role", let role = AgentRole(rawValue: arguments[1]) {
-            return AgentProgram.runRole(role, Array(arguments.dropFirst(2)))
+        // The front is started by the guardian with fixed arguments: no parser in the way.
+        if arguments.starts(with: ["--role", AgentRole.front.rawValue]) {
+            return FrontProgram.run(Array(arguments.dropFirst(2)))
         }
         do {
             let command = try DaemonCommand.parse(arguments)
-            return AgentProgram.runGuardian(try command.settings())
+            return GuardianHandover.become(try command.settings(), arguments)
         } catch let error as ConfigurationError {
             FileHandleText.writeError("portcullisd: \(error)")
             return 1

@@ -1,3 +1,4 @@
+import AgentCore
 import ControlProtocol
 import EventRing
 import FileEnforcement

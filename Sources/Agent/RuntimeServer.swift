@@ -1,3 +1,4 @@
+import AgentCore
 import LinuxKernel
 
 /// The socket that container runtimes send listeners to (`listenerPath` of a seccomp profile). A runtime may keep its connection open

@@ -52,24 +52,26 @@ static void mark_close_on_exec(unsigned first, unsigned last) {
     }
 }
 
-static void install_descriptors(const struct pc_spawn *request, int *report) {
+/// Gives the sources the targets' numbers and marks every other descriptor above 2 close-on-exec. `kept` are descriptors that
+/// are still needed; they get other numbers. 0, or -1 with errno.
+static int install_descriptors(const int *source, const int *target, uint32_t count, int *kept, uint32_t kept_count) {
     int highest = 2;
-    for (uint32_t i = 0; i < request->descriptor_count; i++)
-        if (request->target[i] > highest)
-            highest = request->target[i];
+    for (uint32_t i = 0; i < count; i++)
+        if (target[i] > highest)
+            highest = target[i];
     // Sources first move above every target, so that no target overwrites a source still needed.
-    int moved = fcntl(*report, F_DUPFD_CLOEXEC, highest + 1);
-    if (moved < 0)
-        fail(*report, PC_STEP_DESCRIPTORS);
-    *report = moved;
+    for (uint32_t i = 0; i < kept_count; i++)
+        if (kept[i] >= 0 && (kept[i] = fcntl(kept[i], F_DUPFD_CLOEXEC, highest + 1)) < 0)
+            return -1;
     int copies[PC_MAX_DESCRIPTORS];
-    for (uint32_t i = 0; i < request->descriptor_count; i++)
-        if ((copies[i] = fcntl(request->source[i], F_DUPFD_CLOEXEC, highest + 1)) < 0)
-            fail(*report, PC_STEP_DESCRIPTORS);
+    for (uint32_t i = 0; i < count; i++)
+        if ((copies[i] = fcntl(source[i], F_DUPFD_CLOEXEC, highest + 1)) < 0)
+            return -1;
     mark_close_on_exec(3, UINT_MAX);
-    for (uint32_t i = 0; i < request->descriptor_count; i++)
-        if (dup3(copies[i], request->target[i], 0) < 0)
-            fail(*report, PC_STEP_DESCRIPTORS);
+    for (uint32_t i = 0; i < count; i++)
+        if (dup3(copies[i], target[i], 0) < 0)
+            return -1;
+    return 0;
 }
 
 static void set_capabilities(uint64_t mask, int report) {
@@ -129,11 +131,17 @@ static _Noreturn void run_child(const struct pc_spawn *request, int report, pid_
     }
     if ((request->flags & PC_SPAWN_NO_NEW_PRIVILEGES) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         fail(report, PC_STEP_NO_NEW_PRIVILEGES);
-    install_descriptors(request, &report);
+    int kept[2] = {report, request->program};
+    if (install_descriptors(request->source, request->target, request->descriptor_count, kept, 2) < 0)
+        fail(kept[0] >= 0 ? kept[0] : report, PC_STEP_DESCRIPTORS);
+    report = kept[0];
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    execve(request->path, request->arguments, request->environment);
+    if (kept[1] >= 0)
+        syscall(SYS_execveat, kept[1], "", request->arguments, request->environment, AT_EMPTY_PATH);
+    else
+        execve(request->path, request->arguments, request->environment);
     fail(report, PC_STEP_EXEC);
 }
 
@@ -175,6 +183,11 @@ int pc_spawn(const struct pc_spawn *request, int32_t *pid, int *pidfd, int *step
     *pidfd = -1;
     *step = report.step;
     return -report.error;
+}
+
+int pc_execute(int program, char *const *arguments, char *const *environment) {
+    syscall(SYS_execveat, program, "", arguments, environment, AT_EMPTY_PATH);
+    return -errno;
 }
 
 int pc_pidfd_open(int32_t pid, uint32_t flags) {

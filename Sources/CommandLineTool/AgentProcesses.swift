@@ -1,3 +1,4 @@
+import ClientSupport
 import Glibc
 import LinuxKernel
 
@@ -5,8 +6,8 @@ import LinuxKernel
 struct AgentProcesses {
     /// The guardian first: it would restart the others.
     private static let roles = ["guardian", "worker", "front"]
-    /// Name of the agent's program.
-    private static let program = "portcullisd"
+    /// Names of the agent's programs: that of the front, and that of guardian and worker.
+    private static let programs = ["portcullisd", "portcullis-core"]
 
     private let named: [(role: String, pid: Int32)]
 
@@ -79,7 +80,7 @@ struct AgentProcesses {
         guard count > 0 else { return false }
         let path = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
         let name = path.split(separator: "/").last ?? ""
-        return name == program || name == "\(program) (deleted)"
+        return programs.contains { name == $0 || name == "\($0) (deleted)" }
     }
 
     private static func pid(in file: String) -> Int32? {

@@ -1,3 +1,5 @@
+import ClientSupport
+import ControlJSON
 import ControlProtocol
 
 /// An alert as `karmor logs` prints it: a heading and one `Key: value` line a field.

@@ -1,3 +1,4 @@
+import ClientSupport
 import ControlProtocol
 
 /// What `apply`, `delete` and `unlock` print: a line for each thing done, or one object.

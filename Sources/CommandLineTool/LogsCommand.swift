@@ -1,3 +1,4 @@
+import ClientSupport
 import ArgumentParser
 import ControlProtocol
 
@@ -27,7 +28,7 @@ struct LogsCommand: ParsableCommand {
         let filters = Dictionary(filter.map { ($0.field, $0.text) }) { first, _ in first }
         do { try follow(try AgentConnection(to: agent.socket, .logs(filters: filters), seconds: nil)) } catch let
             failure
-            as AgentConnection.Failure
+            as ControlConnection.Failure
         {
             throw failure.failure(agent.socket)
         }

@@ -1,3 +1,4 @@
+import ClientSupport
 import ControlProtocol
 
 /// The agent's status for people. Rows are ordered, so that two reports can be compared.

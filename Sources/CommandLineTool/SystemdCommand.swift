@@ -1,6 +1,8 @@
+import ClientSupport
 import ArgumentParser
 import ControlProtocol
 import Glibc
+import LinuxKernel
 
 /// `portcullis systemd`
 struct SystemdCommand: ParsableCommand {
@@ -43,7 +45,8 @@ struct SystemdOptions: ParsableArguments {
 /// `portcullis systemd enable UNIT`
 struct SystemdEnableCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "enable", abstract: "Writes a drop-in that wraps the service's ExecStart in 'portcullis run'.",
+        commandName: "enable",
+        abstract: "Writes a drop-in that starts the service's program by the launcher of supervised trees.",
         discussion: """
             The program is the service's main process, as without; it holds at the next start of the service. Services that run as another
             user than root cannot be wrapped: the launcher would not reach the agent.
@@ -61,7 +64,7 @@ struct SystemdEnableCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The agent's unit, which the service then requires.", valueName: "unit"))
     var agentUnit = "portcullisd.service"
 
-    @Option(help: ArgumentHelp("The tool, as the service finds it.", valueName: "path"))
+    @Option(help: ArgumentHelp("The launcher, portcullis-launch, as the service finds it.", valueName: "path"))
     var launcher: String?
 
     @OptionGroup var agent: AgentOptions
@@ -78,9 +81,11 @@ struct SystemdEnableCommand: ParsableCommand {
     }
 
     private func launcherWords() throws(ToolFailure) -> String {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let own = realpath("/proc/self/exe", &buffer).map { String(cString: $0) }
-        var words = [launcher ?? own ?? "/usr/local/bin/portcullis", "run"]
+        let found: String
+        do { found = try launcher ?? CompanionProgram.find(RunCommand.launcher).path } catch {
+            throw ToolFailure("\(error)")
+        }
+        var words = [found]
         if agent.socket != DefaultPaths.socket { words += ["--socket", agent.socket] }
         for path in policies {
             guard path.hasPrefix("/") else { throw ToolFailure("\(path): systemd needs an absolute path") }

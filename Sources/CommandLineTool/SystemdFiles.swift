@@ -1,3 +1,4 @@
+import ClientSupport
 import Glibc
 
 /// The files of a systemd unit below a root directory.

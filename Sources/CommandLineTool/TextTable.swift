@@ -1,3 +1,5 @@
+import ClientSupport
+
 /// Columns of text, each as wide as its longest cell, two spaces apart, without trailing spaces.
 struct TextTable {
     /// Colour of a cell.

@@ -1,3 +1,4 @@
+import ClientSupport
 import ArgumentParser
 import ControlProtocol
 import Glibc
@@ -24,7 +25,7 @@ struct UnlockCommand: ParsableCommand {
             try report.add(AgentConnection.accepted(response))
             // What answered may have lost the one that it passes this on to.
             if !processes.haveEnded(within: 5) { report.messages += try processes.kill() }
-        } catch let failure as AgentConnection.Failure {
+        } catch let failure as ControlConnection.Failure {
             guard failure != .notPermitted else { throw failure.failure(agent.socket) }
             report.messages = try kill(processes)
         }

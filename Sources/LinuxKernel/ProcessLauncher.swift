@@ -37,24 +37,25 @@ public enum ProcessLauncher {
         }
     }
 
-    /// Starts `executable` and returns when it has been executed. Descriptors 0 to 2 are inherited unless mapped, the
+    /// Starts `executable`, or an open program, and returns when it has been executed. Descriptors 0 to 2 are inherited unless mapped, the
     /// mapped ones (at most 32) get their numbers, all others are closed. Signal dispositions and mask are reset.
     /// Throws the step that failed; no child is left then.
     public static func spawn(
-        executable: String = "/proc/self/exe", arguments: [String], environment: [String] = [],
+        executable: String = "/proc/self/exe", program: Int32 = -1, arguments: [String],
+        environment: [String] = [],
         descriptorMap: [PassedDescriptor] = [], settings: Settings = Settings()
     ) throws(KernelError) -> ChildProcess {
         guard (settings.uid == nil) == (settings.gid == nil) else { throw KernelError("spawn", errno: 22) }
         let argumentBlock = CStringArray(arguments)
         let environmentBlock = CStringArray(environment)
-        let program = CStringArray([executable])
-        guard let path = program.pointers.first, let path else { throw KernelError("spawn", errno: 22) }
+        let name = CStringArray([executable])
+        guard let path = name.pointers.first, let path else { throw KernelError("spawn", errno: 22) }
         let sources = descriptorMap.map(\.parent)
         let targets = descriptorMap.map(\.child)
         var pid: Int32 = 0
         var pidDescriptor: Int32 = -1
         var step: Int32 = 0
-        let result = withExtendedLifetime((argumentBlock, environmentBlock, program)) { () -> Int32 in
+        let result = withExtendedLifetime((argumentBlock, environmentBlock, name)) { () -> Int32 in
             argumentBlock.pointers.withUnsafeBufferPointer { argv in
                 environmentBlock.pointers.withUnsafeBufferPointer { envp in
                     sources.withUnsafeBufferPointer { source in
@@ -64,7 +65,8 @@ public enum ProcessLauncher {
                             var none: Int32 = 0
                             return withUnsafePointer(to: &none) { none in
                                 var request = pc_spawn(
-                                    path: path, arguments: argv, environment: envp, source: source.baseAddress ?? none,
+                                    path: path, program: program, arguments: argv, environment: envp,
+                                    source: source.baseAddress ?? none,
                                     target: target.baseAddress ?? none, descriptor_count: UInt32(source.count),
                                     flags: flags(of: settings), uid: settings.uid ?? 0, gid: settings.gid ?? 0,
                                     capabilities: settings.keepCapabilities?.rawValue ?? 0,
@@ -77,7 +79,7 @@ public enum ProcessLauncher {
                 }
             }
         }
-        guard result == 0 else { throw KernelError(name(ofStep: step), errno: -result) }
+        guard result == 0 else { throw KernelError(Self.name(ofStep: step), errno: -result) }
         if pidDescriptor < 0 { pidDescriptor = Swift.max(-1, pc_pidfd_open(pid, 0)) }
         return ChildProcess(pid: pid, pidDescriptor: pidDescriptor)
     }

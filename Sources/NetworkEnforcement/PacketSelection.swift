@@ -68,8 +68,7 @@ struct PacketSelection {
     private static func number(_ text: String, _ transport: Transport) -> UInt16? {
         if let number = UInt16(text) { return number > 0 ? number : nil }
         if let number = services[text] { return number }
-        guard let entry = getservbyname(text, transport.name) else { return nil }
-        return UInt16(bigEndian: UInt16(truncatingIfNeeded: entry.pointee.s_port))
+        return ServiceNames.port(of: text, transport.name)
     }
 
     /// Only ports tell its packets from others.

@@ -1,3 +1,4 @@
+import PolicyFiles
 import PolicyModel
 
 /// A problem in a policy file, printed as `file:line:column: message`.
@@ -65,7 +66,7 @@ public struct LoadResult: Sendable, Equatable {
 /// Bounds that are checked before or while a file is parsed.
 public struct LoadingLimits: Sendable {
     /// Bytes of a file.
-    public var fileBytes = 1 << 20
+    public var fileBytes = PolicyFolder.fileLimit
     /// Nested collections.
     public var depth = 64
     /// Scalars and collections of a file.

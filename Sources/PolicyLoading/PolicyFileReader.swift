@@ -1,4 +1,5 @@
 import Glibc
+import PolicyFiles
 import PolicyModel
 
 /// Reads policy files and folders as the command line tool does.

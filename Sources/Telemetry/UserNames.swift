@@ -39,23 +39,27 @@ public final class UserNames: Sendable {
         return name
     }
 
-    /// Asks getpwuid_r(3).
-    public static let fromSystem: @Sendable (UInt32) -> String = { uid in
-        var size = 1024
-        while size <= 65536 {
-            var record = passwd()
-            var found: UnsafeMutablePointer<passwd>?
-            var buffer = [CChar](repeating: 0, count: size)
-            let name: String? = buffer.withUnsafeMutableBufferPointer { space in
-                guard let base = space.baseAddress else { return "" }
-                let status = getpwuid_r(uid, &record, base, space.count, &found)
-                if status == ERANGE { return nil }
-                guard status == 0, let text = found?.pointee.pw_name else { return "" }
-                return String(cString: text)
+    /// Reads /etc/passwd. No name service is asked: one could keep an alert waiting, and a static program could not load it.
+    public static let fromSystem: @Sendable (UInt32) -> String = { name(of: $0, inFile: "/etc/passwd") }
+
+    /// The name of `uid` in a file in the form of passwd(5), empty when it has none.
+    static func name(of uid: UInt32, inFile path: String) -> String {
+        guard let file = fopen(path, "re") else { return "" }
+        defer { fclose(file) }
+        var record = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 65536) { buffer in
+            guard let base = buffer.baseAddress else { return "" }
+            while true {
+                switch fgetpwent_r(file, &record, base, buffer.count, &found) {
+                case 0:
+                    if record.pw_uid == uid, let text = record.pw_name { return String(cString: text) }
+                case ERANGE:
+                    // The line is longer than any of a user; it is still to be read.
+                    while case let character = getc(file), character != EOF, character != 10 {}
+                default: return ""
+                }
             }
-            if let name { return name }
-            size *= 4
         }
-        return ""
     }
 }

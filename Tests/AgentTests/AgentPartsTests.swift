@@ -7,6 +7,7 @@ import PolicyModel
 import Testing
 
 @testable import Agent
+@testable import AgentCore
 
 @Suite("Parts of the agent")
 struct AgentPartsTests {

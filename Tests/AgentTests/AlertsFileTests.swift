@@ -3,6 +3,7 @@ import LinuxKernel
 import Testing
 
 @testable import Agent
+@testable import AgentCore
 
 @Suite struct AlertsFileTests {
     private let folder: String

@@ -4,6 +4,7 @@ import PolicyModel
 import Testing
 
 @testable import Agent
+@testable import AgentCore
 
 @Suite("Configuration")
 struct ConfigurationTests {

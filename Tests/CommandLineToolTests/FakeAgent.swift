@@ -1,3 +1,4 @@
+import ControlJSON
 import ControlProtocol
 import Foundation
 import Synchronization

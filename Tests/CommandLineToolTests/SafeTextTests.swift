@@ -1,4 +1,6 @@
 @testable import CommandLineTool
+import ClientSupport
+import ControlJSON
 import ControlProtocol
 import Foundation
 import Testing

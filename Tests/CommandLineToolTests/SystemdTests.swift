@@ -1,3 +1,4 @@
+import ClientSupport
 import Foundation
 import Testing
 
@@ -13,7 +14,8 @@ struct SystemdTests {
 
     private static func dropIn(_ unit: SystemdUnit) throws -> [String] {
         try SystemdEnableCommand.dropIn(
-            unit, unit: "web.service", launcher: "/usr/bin/portcullis run", agentUnit: "portcullisd.service"
+            unit, unit: "web.service", launcher: "/usr/libexec/portcullis/portcullis-launch",
+            agentUnit: "portcullisd.service"
         ).split(separator: "\n").map(String.init).filter { $0.hasPrefix("ExecStart") }
     }
 
@@ -35,16 +37,17 @@ struct SystemdTests {
         #expect(
             try Self.dropIn(unit) == [
                 "ExecStart=",
-                "ExecStart=/usr/bin/portcullis run -- /usr/sbin/nginx -g 'daemon on; master_process on;'    -c \"%h/$CONF\"",
-                "ExecStart=-!/usr/bin/portcullis run -- /bin/second   ${ARGS}",
-                "ExecStart=+/usr/bin/portcullis run -- second-by-path",
+                "ExecStart=/usr/libexec/portcullis/portcullis-launch -- /usr/sbin/nginx -g 'daemon on; master_process on;'    -c \"%h/$CONF\"",
+                "ExecStart=-!/usr/libexec/portcullis/portcullis-launch -- /bin/second   ${ARGS}",
+                "ExecStart=+/usr/libexec/portcullis/portcullis-launch -- second-by-path",
             ])
     }
 
     @Test func aDropInTakesBackWhatWasBefore() throws {
         let unit = Self.unit(
             "[Service]\nExecStart=/bin/one\nUser=web\n", "[Service]\nExecStart=\nExecStart=/bin/two\nUser=\n")
-        #expect(try Self.dropIn(unit) == ["ExecStart=", "ExecStart=/usr/bin/portcullis run -- /bin/two"])
+        #expect(
+            try Self.dropIn(unit) == ["ExecStart=", "ExecStart=/usr/libexec/portcullis/portcullis-launch -- /bin/two"])
     }
 
     @Test(arguments: [
@@ -82,10 +85,11 @@ struct SystemdTests {
             .write(toFile: units + "/web@.service.d/more.conf", atomically: true, encoding: .utf8)
         let enabled = try ToolRun(
             "systemd", "enable", "web@a", "--root", folder.path, "--policies", "/etc/own policies", "--launcher",
-            "/usr/bin/portcullis", "--socket", "/run/p.sock")
+            "/usr/libexec/portcullis/portcullis-launch", "--socket", "/run/p.sock")
         #expect(enabled.status == 0, "\(enabled)")
         let text = try String(contentsOfFile: folder.path + dropIn, encoding: .utf8)
-        let launcher = "/usr/bin/portcullis run --socket /run/p.sock --policies \"/etc/own policies\" -- "
+        let launcher =
+            "/usr/libexec/portcullis/portcullis-launch --socket /run/p.sock --policies \"/etc/own policies\" -- "
         #expect(
             text.split(separator: "\n").filter { $0.hasPrefix("ExecStart") } == [
                 "ExecStart=", "ExecStart=\(launcher)/bin/web %i", "ExecStart=\(launcher)/bin/more %i",
@@ -95,7 +99,7 @@ struct SystemdTests {
         #expect(
             try ToolRun(
                 "systemd", "enable", "web@a", "--root", folder.path, "--policies", "/etc/own policies", "--launcher",
-                "/usr/bin/portcullis", "--socket", "/run/p.sock"
+                "/usr/libexec/portcullis/portcullis-launch", "--socket", "/run/p.sock"
             ).status == 0)
         #expect(try String(contentsOfFile: folder.path + dropIn, encoding: .utf8) == text)
         #expect(try ToolRun("systemd", "disable", "web@a.service", "--root", folder.path).status == 0)

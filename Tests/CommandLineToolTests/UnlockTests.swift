@@ -48,7 +48,7 @@ import Testing
     @Test(.enabled(if: geteuid() == 0)) func aSilentAgentIsKilledGuardianFirst() throws {
         let agent = try FakeAgent(in: folder, .silence)
         defer { agent.stop() }
-        let (guardian, worker) = (try start("portcullisd"), try start("portcullisd"))
+        let (guardian, worker) = (try start("portcullisd"), try start("portcullis-core"))
         // The binary was replaced while it ran, as an upgrade does.
         try FileManager.default.removeItem(atPath: folder.path + "/portcullisd")
         let stranger = try start("sleeper")

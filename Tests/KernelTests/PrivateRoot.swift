@@ -21,7 +21,9 @@ final class PrivateRoot: Place {
         for path in [mount, logDirectory] {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         }
-        let own = ["portcullisd", "portcullis", "portcullis-victim"].map { "\(AgentUnderTest.binaries)/\($0)" }
+        let own = ["portcullisd", "portcullis-core", "portcullis-launch", "portcullis", "portcullis-victim"].map {
+            "\(AgentUnderTest.binaries)/\($0)"
+        }
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: TestFiles.package + "/integration/private-root")
         process.arguments = [mount, hostName] + own + programs.map { "/usr/bin/" + $0 }

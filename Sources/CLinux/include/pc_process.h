@@ -29,7 +29,10 @@ enum pc_spawn_step {
 };
 
 struct pc_spawn {
+    /// The program, unless `program` says it.
     const char *path;
+    /// An open program, or -1.
+    int program;
     char *_Nullable const *_Nonnull arguments;
     char *_Nullable const *_Nonnull environment;
     /// Descriptor `source[i]` of the caller becomes `target[i]` of the child; every other one above 2 is closed by exec.
@@ -47,8 +50,11 @@ struct pc_spawn {
 };
 
 /// Starts a program: clone(2) with CLONE_PIDFD (Linux 5.2; before that *pidfd is -1), then only async-signal-safe
-/// system calls, then execve(2). Returns 0, or -errno of the step in *step; the child is then gone and reaped.
+/// system calls, then execve(2), or execveat(2) of the open program. Returns 0, or -errno of the step in *step; the child is then gone and reaped.
 int pc_spawn(const struct pc_spawn *request, int32_t *pid, int *pidfd, int *step);
+
+/// execveat(2) of an open program: -errno, or no return at all.
+int pc_execute(int program, char *_Nullable const *_Nonnull arguments, char *_Nullable const *_Nonnull environment);
 
 /// pidfd_open(2), Linux 5.3.
 int pc_pidfd_open(int32_t pid, uint32_t flags);

@@ -1,9 +1,0 @@
-import LinuxKernel
-
-/// Writes plain lines for people.
-enum FileHandleText {
-    static func writeError(_ line: String) {
-        let bytes = Array((line + "\n").utf8)
-        _ = bytes.withUnsafeBytes { RawDescriptor.write(2, $0) }
-    }
-}

@@ -1,0 +1,153 @@
+import ControlProtocol
+import FileEnforcement
+import NetworkEnforcement
+import PolicyModel
+
+/// Everything the roles are told at start: made by the process that parses command line and configuration, handed on as
+/// flat `key=value` lines in sealed memory, so that guardian and worker never parse a configuration file.
+package struct AgentSettings: Sendable, Equatable {
+    /// Without privileges: supervised trees of the own user only.
+    package var isRootless = false
+    /// fanotify's events are used; otherwise only supervised trees are held, by their system calls alone.
+    package var usesEvents = true
+    /// Folders and files with policies.
+    package var policyPaths: [String] = []
+    /// Where alerts are appended; `-` is standard output, empty is nowhere.
+    package var alertsPath = ""
+    /// Rotate the alerts file beyond this many bytes; 0 never.
+    package var alertsRotateBytes = 64 << 20
+    /// How many rotated files are kept.
+    package var alertsKeep = 5
+    /// Keys of the alerts file: KubeArmor's gRPC names, or those of its daemon's own log file.
+    package var daemonKeys = false
+    /// Send alerts to the local syslog too.
+    package var syslog = false
+    /// Directory of socket, pid files and lock.
+    package var runDirectory = "/run/portcullis"
+    /// Directory in which applied policies survive a restart.
+    package var stateDirectory = "/var/lib/portcullis"
+    /// Unix socket of the command line tool; empty = `<runDirectory>/agent.sock`.
+    package var socketPath = ""
+    /// User id of the front.
+    package var frontUser: UInt32 = 65534
+    /// Group id of the front.
+    package var frontGroup: UInt32 = 65534
+    /// `ClusterName` of alerts.
+    package var cluster = "default"
+    /// Node name; labels `kubernetes.io/hostname` and `kubearmor.io/hostname`.
+    package var host = ""
+    /// Further node labels, `key=value`.
+    package var nodeLabels: [String] = []
+    /// Postures for the host.
+    package var postures = Postures()
+    /// Verdicts of the failure table.
+    package var failures = FailureTable.failClosed
+    /// An event held longer than this is answered by the guardian.
+    package var deadlineMilliseconds = 2000
+    /// What happens to a process that holds a file open which a new rule protects.
+    package var killStaleDescriptors = false
+    /// Allowed objects may be cached in the kernel.
+    package var cachesAllows = true
+    /// Reads of what file rules name are decided by who reads, whoever opened the descriptor.
+    package var accessReview = false
+    /// KubeArmor's alert throttling.
+    package var alertThrottling = true
+    /// Alerts a second before throttling begins.
+    package var maxAlertPerSec = 10
+    /// Seconds of silence.
+    package var throttleSec = 30
+    /// Network policies are enforced in nf_tables.
+    package var filtersPackets = true
+    /// Group of nfnetlink_log in which the packet filter's reports come.
+    package var packetLogGroup = RulesetPlanner.defaultLogGroup
+    /// The table in nf_tables goes when the agent is stopped in order; a crash never removes it.
+    package var removesPacketRules = false
+
+    /// The defaults.
+    package init() {}
+
+    /// The socket's path.
+    package var effectiveSocketPath: String { socketPath.isEmpty ? runDirectory + "/agent.sock" : socketPath }
+
+    /// The socket that container runtimes send listeners to.
+    package var runtimeSocketPath: String { runDirectory + "/runtime.sock" }
+
+    private static let separator = UInt8(0)
+
+    /// Flat form: `key=value` strings, each ended by a NUL.
+    package func encoded() -> [UInt8] {
+        var lines: [String] = policyPaths.map { "policyPath=\($0)" } + nodeLabels.map { "nodeLabel=\($0)" }
+        lines.insert("release=\(ReleaseVersion.text)", at: 0)
+        lines += [
+            "rootless=\(isRootless)", "usesEvents=\(usesEvents)", "alertsPath=\(alertsPath)",
+            "alertsRotateBytes=\(alertsRotateBytes)",
+            "alertsKeep=\(alertsKeep)",
+            "daemonKeys=\(daemonKeys)", "syslog=\(syslog)", "runDirectory=\(runDirectory)",
+            "stateDirectory=\(stateDirectory)", "socketPath=\(socketPath)", "frontUser=\(frontUser)",
+            "frontGroup=\(frontGroup)", "cluster=\(cluster)", "host=\(host)", "filePosture=\(postures.file.rawValue)",
+            "networkPosture=\(postures.network.rawValue)", "capabilitiesPosture=\(postures.capabilities.rawValue)",
+            "failures=\(failures.allowing)", "deadlineMilliseconds=\(deadlineMilliseconds)",
+            "killStaleDescriptors=\(killStaleDescriptors)", "cachesAllows=\(cachesAllows)",
+            "accessReview=\(accessReview)",
+            "alertThrottling=\(alertThrottling)", "maxAlertPerSec=\(maxAlertPerSec)", "throttleSec=\(throttleSec)",
+            "filtersPackets=\(filtersPackets)", "packetLogGroup=\(packetLogGroup)",
+            "removesPacketRules=\(removesPacketRules)",
+        ]
+        return lines.flatMap { Array($0.utf8) + [Self.separator] }
+    }
+
+    /// Reads the flat form; `nil` when a line is not one that `encoded` of this release makes.
+    package init?(encoded bytes: [UInt8]) {
+        let lines = bytes.split(separator: Self.separator)
+        guard let release = lines.first, release.elementsEqual("release=\(ReleaseVersion.text)".utf8) else {
+            return nil
+        }
+        for line in lines.dropFirst() {
+            let text = String(decoding: line, as: UTF8.self)
+            guard let equals = text.firstIndex(of: "=") else { return nil }
+            guard set(String(text[..<equals]), String(text[text.index(after: equals)...])) else { return nil }
+        }
+    }
+
+    private mutating func set(_ key: String, _ value: String) -> Bool {
+        func store<T>(_ parsed: T?, _ path: WritableKeyPath<AgentSettings, T>) -> Bool {
+            guard let parsed else { return false }
+            self[keyPath: path] = parsed
+            return true
+        }
+        switch key {
+        case "policyPath": policyPaths.append(value)
+        case "nodeLabel": nodeLabels.append(value)
+        case "alertsPath": alertsPath = value
+        case "runDirectory": runDirectory = value
+        case "stateDirectory": stateDirectory = value
+        case "socketPath": socketPath = value
+        case "cluster": cluster = value
+        case "host": host = value
+        case "rootless": return store(Bool(value), \.isRootless)
+        case "usesEvents": return store(Bool(value), \.usesEvents)
+        case "alertsRotateBytes": return store(Int(value), \.alertsRotateBytes)
+        case "alertsKeep": return store(Int(value), \.alertsKeep)
+        case "daemonKeys": return store(Bool(value), \.daemonKeys)
+        case "syslog": return store(Bool(value), \.syslog)
+        case "frontUser": return store(UInt32(value), \.frontUser)
+        case "frontGroup": return store(UInt32(value), \.frontGroup)
+        case "filePosture": return store(UInt8(value).flatMap(Posture.init), \.postures.file)
+        case "networkPosture": return store(UInt8(value).flatMap(Posture.init), \.postures.network)
+        case "capabilitiesPosture": return store(UInt8(value).flatMap(Posture.init), \.postures.capabilities)
+        case "failures": return store(UInt32(value).map(FailureTable.init), \.failures)
+        case "deadlineMilliseconds": return store(Int(value), \.deadlineMilliseconds)
+        case "killStaleDescriptors": return store(Bool(value), \.killStaleDescriptors)
+        case "cachesAllows": return store(Bool(value), \.cachesAllows)
+        case "accessReview": return store(Bool(value), \.accessReview)
+        case "alertThrottling": return store(Bool(value), \.alertThrottling)
+        case "maxAlertPerSec": return store(Int(value), \.maxAlertPerSec)
+        case "throttleSec": return store(Int(value), \.throttleSec)
+        case "filtersPackets": return store(Bool(value), \.filtersPackets)
+        case "packetLogGroup": return store(UInt16(value), \.packetLogGroup)
+        case "removesPacketRules": return store(Bool(value), \.removesPacketRules)
+        default: return false
+        }
+        return true
+    }
+}

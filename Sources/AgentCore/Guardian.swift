@@ -1,0 +1,388 @@
+import EventRing
+import FileEnforcement
+import Glibc
+import LinuxKernel
+
+/// The guardian: starts worker and front, holds every kernel descriptor with them, answers what a dead worker left
+/// unanswered, starts a new one, and answers events that are held too long. It parses nothing but fixed-size messages.
+final class Guardian {
+    private let settings: AgentSettings
+    private let settingsMemory: Int32
+    /// The open program of the front: the one this guardian began with, whatever is installed meanwhile.
+    private let frontProgram: Int32
+    private let board: StatusBoard
+    private let boardMemory: Int32
+    private let blockRing: Int32
+    private let eventRing: Int32
+    private let rings: [SharedRing]
+    private var incarnation: UInt64 = 0
+    private let ringWake: Int32
+    private let controlSocket: Int32
+    private let runtimeSocket: Int32
+    private var alertsFile: Int32
+    /// Permission groups, oldest first; the last one is current.
+    private var groups: [Int32]
+    private var snapshot: Int32 = -1
+    /// Listeners of supervised trees, by tree.
+    private var listeners: [UInt64: Int32] = [:]
+    /// What the worker found out about each tree.
+    private var treeNotes: [UInt64: [UInt8]] = [:]
+    /// The two ends of the sockets between the roles; kept so that a role can be replaced without its peer noticing.
+    private let workerEnd: Int32
+    private let frontEnd: Int32
+    private var worker: RoleProcess?
+    private var front: RoleProcess?
+    private let caretaker: Caretaker
+    private let broker: PolicyFileBroker
+    private var frontStarts = RestartBudget()
+    private var workerStarts = RestartBudget()
+    private var lastHeartbeat: UInt64 = 0
+    private var heartbeatSince: UInt64 = 0
+    private var isReady = false
+    private var orphan: OrphanedWorker?
+    private var startError: String?
+
+    /// Everything that can fail does so here, before a process is started or a mark is set.
+    ///
+    /// - Parameter passed: what this process was started with.
+    init(settings: AgentSettings, passed: GuardianDescriptors) throws(KernelError) {
+        self.settings = settings
+        (settingsMemory, frontProgram) = (passed.settings, passed.frontProgram)
+        boardMemory = try SharedMemory.create(name: "portcullis-board", size: StatusBoard.size).release()
+        board = try SharedRegions.board(boardMemory)
+        let (block, event) = (
+            try SharedRegions.createRing("portcullis-block"), try SharedRegions.createRing("portcullis-event")
+        )
+        (blockRing, eventRing, rings) = (block.descriptor, event.descriptor, [block.ring, event.ring])
+        ringWake = try EventDescriptor.make()
+        groups = !settings.usesEvents ? [] : [try FileEnforcer.makeGroup().release()]
+        controlSocket = try UnixSocket.listen(
+            path: settings.effectiveSocketPath, mode: 0o600, replacingStale: true
+        ).release()
+        runtimeSocket = try UnixSocket.listen(
+            path: settings.runtimeSocketPath, mode: 0o600, replacingStale: true
+        ).release()
+        alertsFile = try AlertsFile.open(settings)
+        (workerEnd, frontEnd) = try Channel.pair()
+        caretaker = try Caretaker(board: board, failures: settings.failures)
+        broker = try PolicyFileBroker(paths: settings.policyPaths)
+        board.set(.guardianProcess, UInt64(getpid()))
+        orphan = OrphanedWorker(settings)
+    }
+
+    /// Runs until asked to stop. Returns the exit code.
+    func run() -> Int32 {
+        do {
+            let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
+            try RolePrivileges.dropGuardian(settings)
+            try caretaker.start()
+            try startFront()
+            try startWorker()
+            return try loop(signals)
+        } catch {
+            AgentLog.error("\(error)")
+            end()
+            return 1
+        }
+    }
+
+    // MARK: - Loop
+
+    private func loop(_ signals: borrowing SignalDescriptor) throws(KernelError) -> Int32 {
+        while true {
+            var poll = PollSet()
+            for descriptor in [
+                signals.descriptor.raw, worker?.pidfd ?? -1, front?.pidfd ?? -1, worker?.channel ?? -1,
+                front?.channel ?? -1,
+            ] { poll.add(descriptor, .readable) }
+            // The watchdog looks at a held event several times within its deadline.
+            _ = poll.wait(timeoutMilliseconds: Int32(max(20, min(100, settings.deadlineMilliseconds / 8))))
+            if poll.isReady(0) {
+                switch try signals.next()?.number {
+                case SIGHUP:
+                    // Whoever moved the alerts file away (logrotate) says so by the same signal.
+                    if settings.alertsPath != "-" { replaceAlerts(with: AlertsFile.open) }
+                    broker.scan()
+                case SIGTERM, SIGINT:
+                    end()
+                    return 0
+                default: break
+                }
+            }
+            if poll.isReady(3) { readWorker() }
+            if poll.isReady(4), let code = readFront() { return code }
+            if poll.isReady(1) { try workerDied() }
+            if poll.isReady(2), let code = try frontDied() { return code }
+            watch()
+        }
+    }
+
+    private func watch() {
+        let now = KernelClock.monotonic
+        let deadline = UInt64(settings.deadlineMilliseconds) * 1_000_000
+        let since = board.value(.busySince)
+        if since != 0, now > since, now - since > deadline {
+            let descriptor = Int32(truncatingIfNeeded: board.value(.busyDescriptor))
+            var answered = false
+            for group in groups {
+                answered =
+                    Fanotify.respond(
+                        group: group, descriptor: descriptor, allow: settings.failures.allows(.deadlineExpired)) == 0
+                    || answered
+            }
+            if answered { board.count(.deadlineExpired) }
+        }
+        let held = HeldCalls(board: board, listeners: listeners, failures: settings.failures)
+        for _ in 0..<held.answerOverdue(at: now, deadline: deadline) { board.count(.deadlineExpired) }
+        let heartbeat = board.value(.heartbeat)
+        if heartbeat != lastHeartbeat || !groups.contains(where: { Readiness.isReadable($0) }) {
+            lastHeartbeat = heartbeat
+            heartbeatSince = now
+        } else if worker?.isServing == true, now - heartbeatSince > deadline, let process = worker {
+            AgentLog.warning("the worker does not answer; it is replaced")
+            heartbeatSince = now
+            process.kill()
+        }
+    }
+
+    // MARK: - Worker
+
+    private func startWorker() throws(KernelError) {
+        caretaker.hold(groups)
+        let (ours, theirs) = try Channel.pair()
+        defer { RawDescriptor.close(theirs) }
+        var map: [(Int32, Int32)] = [
+            (settingsMemory, RoleDescriptor.settings), (theirs, RoleDescriptor.guardian),
+            (boardMemory, RoleDescriptor.board), (workerEnd, RoleDescriptor.peer),
+            (blockRing, RoleDescriptor.blockRing), (eventRing, RoleDescriptor.eventRing),
+            (ringWake, RoleDescriptor.ringWake),
+        ]
+        if let current = groups.last { map.append((current, RoleDescriptor.primary)) }
+        if snapshot >= 0 { map.append((snapshot, RoleDescriptor.secondary)) }
+        for (index, group) in groups.dropLast().enumerated() {
+            map.append((group, RoleDescriptor.firstRetiring + Int32(index)))
+        }
+        worker = try RoleProcess.start(
+            .worker, [String(max(0, groups.count - 1)), snapshot >= 0 ? "1" : "0", String(incarnation)], map,
+            channel: ours,
+            settings)
+        guard let process = worker else { return }
+        board.set(.workerProcess, UInt64(process.pid))
+        AgentFiles.writePid(process.pid, role: .worker, settings)
+    }
+
+    private func readWorker() {
+        guard let process = worker else { return }
+        while let (message, descriptor) = Channel.receive(process.channel) {
+            switch message.kind {
+            case .ready: serve(process)
+            case .keepSnapshot:
+                if let descriptor {
+                    if snapshot >= 0 { RawDescriptor.close(snapshot) }
+                    snapshot = descriptor
+                    continue
+                }
+            case .holdGroup:
+                if let descriptor {
+                    groups.append(descriptor)
+                    Channel.send(process.channel, ChannelMessage(.groupHeld))
+                    continue
+                }
+            case .holdListener:
+                if let descriptor {
+                    listeners[message.number] = descriptor
+                    treeNotes[message.number] = message.text
+                    Channel.send(process.channel, ChannelMessage(.listenerHeld))
+                    continue
+                }
+            case .dropListener:
+                if let listener = listeners.removeValue(forKey: message.number) { RawDescriptor.close(listener) }
+                treeNotes.removeValue(forKey: message.number)
+            case .dropGroup:
+                if groups.count > 1 { RawDescriptor.close(groups.removeFirst()) }
+            default: break
+            }
+            if let descriptor { RawDescriptor.close(descriptor) }
+        }
+    }
+
+    /// Hands the events that came while there was no worker to the new one, answers them as it says, and then lets it serve
+    /// the queue. In this order: an event is answered by its descriptor's number, and the worker's own numbers may be equal.
+    private func serve(_ process: RoleProcess) {
+        // First the trees: whose an event is decides which rules hold for it.
+        for (number, listener) in listeners {
+            Channel.send(
+                process.channel, ChannelMessage(.listener, number: number, text: treeNotes[number] ?? []),
+                descriptor: listener)
+        }
+        let held = caretaker.release()
+        let allow = settings.failures.allows(.workerLost)
+        var answers = true
+        for event in held {
+            var verdict = allow
+            if answers, Channel.send(process.channel, event.message, descriptor: event.descriptor),
+                let answer = Channel.receive(
+                    process.channel, kind: .adoptedVerdict, timeoutMilliseconds: Int32(settings.deadlineMilliseconds))
+            {
+                verdict = answer.text.first == 1
+                board.add(.adoptedEvents)
+            } else {
+                board.count(.workerLost)
+                // It stands already; the next one gets what comes from now on.
+                answers = false
+            }
+            _ = Fanotify.respond(group: event.group, descriptor: event.descriptor, allow: verdict)
+            RawDescriptor.close(event.descriptor)
+        }
+        guard answers, Channel.send(process.channel, ChannelMessage(.serve)) else {
+            AgentLog.warning("the worker does not answer; it is replaced")
+            return process.kill()
+        }
+        worker?.isServing = true
+        heartbeatSince = KernelClock.monotonic
+    }
+
+    private func workerDied() throws(KernelError) {
+        guard let process = worker else { return }
+        process.close()
+        worker = nil
+        board.set(.workerProcess, 0)
+        board.set(.busySince, 0)
+        let held = HeldCalls(board: board, listeners: listeners, failures: settings.failures)
+        let outcome = held.settle()
+        for _ in 0..<outcome.answered { board.count(.workerLost) }
+        for tree in outcome.unknown {
+            // Whatever it had taken can be answered only by closing; from then on the tree's calls fail (ENOSYS).
+            AgentLog.error(
+                "tree \(tree): its first call was lost with the worker; what is asked about is denied from now on")
+            if let listener = listeners.removeValue(forKey: tree) { RawDescriptor.close(listener) }
+        }
+        giveUpLanes()
+        // The kernel finds an unanswered event by the number of its descriptor in the dead worker, which nobody knows any
+        // more: every number it could have had is answered.
+        let allow = settings.failures.allows(.workerLost)
+        for group in groups {
+            for descriptor in 0..<WorkerLimits.descriptors
+            where Fanotify.respond(group: group, descriptor: descriptor, allow: allow) == 0 {
+                board.count(.workerLost)
+            }
+        }
+        AgentLog.warning("the worker has ended; a new one is started")
+        board.add(.workerRestarts)
+        workerStarts.pauseIfExhausted()
+        try startWorker()
+        notifyFront(.roleStarted, process: 1)
+    }
+
+    /// The records that the dead worker had published stay; what it was writing is counted as lost.
+    private func giveUpLanes() {
+        for ring in rings {
+            for owner in RingOwner.all(incarnation) {
+                do { try ring.abandon(owner: owner, by: RingOwner.guardian, pidfd: nil) } catch {
+                    AgentLog.warning("a lane of the event ring is not given up: \(error)")
+                }
+            }
+        }
+        incarnation += 1
+    }
+
+    // MARK: - Front
+
+    private func startFront() throws(KernelError) {
+        let (ours, theirs) = try Channel.pair()
+        defer { RawDescriptor.close(theirs) }
+        var map: [(Int32, Int32)] = [
+            (settingsMemory, RoleDescriptor.settings), (theirs, RoleDescriptor.guardian),
+            (boardMemory, RoleDescriptor.board), (frontEnd, RoleDescriptor.peer),
+            (blockRing, RoleDescriptor.blockRing), (eventRing, RoleDescriptor.eventRing),
+            (ringWake, RoleDescriptor.ringWake), (controlSocket, RoleDescriptor.primary),
+            (runtimeSocket, RoleDescriptor.runtimes),
+        ]
+        if alertsFile >= 0 { map.append((alertsFile, RoleDescriptor.secondary)) }
+        front = try RoleProcess.start(
+            .front, program: frontProgram, [alertsFile >= 0 ? "1" : "0", isReady ? "1" : "0"], map, channel: ours,
+            settings)
+        guard let process = front else { return }
+        board.set(.frontProcess, UInt64(process.pid))
+        AgentFiles.writePid(process.pid, role: .front, settings)
+        try broker.serve(process.channel)
+    }
+
+    private func readFront() -> Int32? {
+        guard let process = front else { return nil }
+        while let (message, descriptor) = Channel.receive(process.channel) {
+            if let descriptor { RawDescriptor.close(descriptor) }
+            switch message.kind {
+            case .scanPolicies: broker.scan()
+            case .rotateAlerts:
+                // Asked twice, or by a front that lies, it must not push the old files out.
+                if AlertsFile.isFull(alertsFile, settings) { replaceAlerts(with: AlertsFile.rotate) }
+            case .frontReady:
+                if !isReady {
+                    isReady = true
+                    AgentLog.info("Started to protect a host (generation \(message.number))")
+                    orphan?.end()
+                    orphan = nil
+                    ServiceManager.notifyReady()
+                }
+            case .startFailed: startError = message.string
+            case .unlock:
+                AgentLog.warning("unlocked: enforcement ends")
+                end(forGood: true)
+                return 0
+            default: break
+            }
+        }
+        return nil
+    }
+
+    private func frontDied() throws(KernelError) -> Int32? {
+        guard let process = front else { return nil }
+        _ = readFront()
+        process.close()
+        front = nil
+        board.set(.frontProcess, 0)
+        if !isReady {
+            // It has said why on standard error.
+            end()
+            return 1
+        }
+        AgentLog.warning("the front has ended; a new one is started")
+        board.add(.frontRestarts)
+        frontStarts.pauseIfExhausted()
+        try startFront()
+        return nil
+    }
+
+    private func replaceAlerts(with make: (AgentSettings) throws(KernelError) -> Int32) {
+        guard alertsFile >= 0 else { return }
+        do {
+            let fresh = try make(settings)
+            RawDescriptor.close(alertsFile)
+            alertsFile = fresh
+            if let channel = front?.channel { Channel.send(channel, ChannelMessage(.alertsFile), descriptor: fresh) }
+        } catch {
+            AgentLog.warning("the alerts file stays as it is: \(error)")
+        }
+    }
+
+    private func notifyFront(_ kind: ChannelMessage.Kind, process: UInt8) {
+        guard let channel = front?.channel else { return }
+        Channel.send(
+            channel, ChannelMessage(kind, number: board.value(.workerProcess), text: [process]))
+    }
+
+    // MARK: - End
+
+    /// Stops both roles and removes what the agent has put into the run directory.
+    /// - Parameter forGood: nothing that was put into the kernel is to stay.
+    private func end(forGood: Bool = false) {
+        let stop = ChannelMessage(.stop, number: forGood ? Worker.stopForGood : 0)
+        for process in [front, worker].compactMap({ $0 }) { Channel.send(process.channel, stop) }
+        for process in [front, worker].compactMap({ $0 }) {
+            if !process.waitForExit(timeoutMilliseconds: 2000) { process.kill() }
+            process.close()
+        }
+        AgentFiles.removeRunFiles(settings)
+    }
+}

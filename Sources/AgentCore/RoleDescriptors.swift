@@ -1,0 +1,54 @@
+/// The descriptor numbers that worker and front find open when they start. Fixed, so that nothing about them has to be parsed.
+package enum RoleDescriptor {
+    /// Sealed settings.
+    package static let settings: Int32 = 3
+    /// Message socket to the guardian (worker, front).
+    package static let guardian: Int32 = 4
+    /// Status board (worker, front).
+    package static let board: Int32 = 5
+    /// Message socket between front and worker.
+    package static let peer: Int32 = 6
+    /// Ring of block alerts.
+    package static let blockRing: Int32 = 7
+    /// Ring of everything else.
+    package static let eventRing: Int32 = 8
+    /// Eventfd that wakes the front when a ring has records.
+    package static let ringWake: Int32 = 9
+    /// Worker: the permission group. Front: the listening control socket.
+    package static let primary: Int32 = 10
+    /// Worker: snapshot in force, when there is one. Front: the alerts file, when there is one.
+    package static let secondary: Int32 = 11
+    /// Front: the listening socket of container runtimes.
+    package static let runtimes: Int32 = 12
+    /// Worker: first further permission group of an interrupted reload.
+    package static let firstRetiring: Int32 = 12
+}
+
+/// The descriptors that the guardian is started with. Their numbers are free ones among those that whoever started the agent
+/// left open, which stay so, and come as its first arguments.
+package struct GuardianDescriptors: Equatable {
+    /// Sealed settings.
+    package var settings: Int32
+    /// The open program of the front.
+    package var frontProgram: Int32
+
+    /// Names the descriptors.
+    package init(settings: Int32, frontProgram: Int32) {
+        (self.settings, self.frontProgram) = (settings, frontProgram)
+    }
+
+    /// As arguments.
+    package var arguments: [String] { ["\(settings)", "\(frontProgram)"] }
+
+    /// Reads the first arguments behind the role; `nil` when they are none.
+    package init?(_ arguments: [String]) {
+        let numbers = arguments.prefix(2).compactMap { Int32($0) }
+        guard numbers.count == 2, numbers.allSatisfy({ $0 > 2 }) else { return nil }
+        self.init(settings: numbers[0], frontProgram: numbers[1])
+    }
+}
+
+/// The roles of the agent, each its own process.
+package enum AgentRole: String, Sendable {
+    case guardian, worker, front
+}

@@ -1,0 +1,385 @@
+import EventRing
+import FileEnforcement
+import Glibc
+import LinuxKernel
+import NetworkEnforcement
+import PolicyEngine
+import SyscallEnforcement
+
+/// The worker: the one role that reads kernel queues. It takes compiled snapshots from the front and parses nothing else.
+final class Worker {
+    private let settings: AgentSettings
+    private let board: StatusBoard
+    private let enforcer: FileEnforcer
+    private let packets: NetworkEnforcer
+    private let reporter: PermissionReporter
+    private let leftovers: [Int32]
+    private var trees: TreeKeeper
+    private let incarnation: UInt64
+    private var mapped: SealedRegion?
+    private var activeNumber: UInt64 = 0
+    private var isServing = false
+    /// The packet filter's rules in force, and what of them is not enforced.
+    private var inForce = (rules: NetworkBundle(), names: NameRules())
+    private var networkNotes: [PlanNote] = []
+
+    /// Takes over the descriptors the guardian passed.
+    ///
+    /// - Parameters:
+    ///   - retiring: how many groups of an interrupted reload follow `RoleDescriptor.firstRetiring`.
+    ///   - incarnation: how many workers there were before.
+    init(settings: AgentSettings, retiring: Int, incarnation: UInt64) throws(KernelError) {
+        self.settings = settings
+        board = try SharedRegions.board(RoleDescriptor.board)
+        let wake = try EventDescriptor.make()
+        enforcer = FileEnforcer(
+            group: settings.usesEvents ? RoleDescriptor.primary : nil, wake: wake, board: board,
+            failures: settings.failures,
+            cachesAllows: settings.cachesAllows, reviewsReads: settings.accessReview, callThreads: CallLoop.threads)
+        let capabilities = try Capabilities.current()
+        packets = try NetworkEnforcer(
+            board: board, mayFilter: settings.filtersPackets && capabilities.effective.contains(.netAdmin))
+        trees = try TreeKeeper(board: board, enforcer: enforcer, seesEvents: settings.usesEvents)
+        self.incarnation = incarnation
+        reporter = try Self.makeReporter(board, RingOwner.control(incarnation))
+        leftovers = (0..<retiring).map { RoleDescriptor.firstRetiring + Int32($0) }
+    }
+
+    private static func makeReporter(
+        _ board: StatusBoard, _ owner: UInt64
+    ) throws(KernelError) -> PermissionReporter {
+        let (block, event) = (
+            try SharedRegions.ring(RoleDescriptor.blockRing), try SharedRegions.ring(RoleDescriptor.eventRing)
+        )
+        do {
+            return try PermissionReporter(
+                blockRing: block, eventRing: event, owner: owner, wake: RoleDescriptor.ringWake,
+                ownProcesses: OwnProcesses(board: board))
+        } catch { throw KernelError("claim a lane of the event ring", errno: ENOSPC) }
+    }
+
+    private static func makePacketReporter(_ owner: UInt64) throws(KernelError) -> PacketReporter {
+        let (block, event) = (
+            try SharedRegions.ring(RoleDescriptor.blockRing), try SharedRegions.ring(RoleDescriptor.eventRing)
+        )
+        do {
+            return try PacketReporter(
+                blockRing: block, eventRing: event, owner: owner, wake: RoleDescriptor.ringWake)
+        } catch { throw KernelError("claim a lane of the event ring", errno: ENOSPC) }
+    }
+
+    /// The number of a stop after which nothing is enforced any more.
+    static let stopForGood: UInt64 = 1
+
+    /// Runs until the guardian says stop, or for ever. Returns the exit code.
+    func run(hasSnapshot: Bool) -> Int32 {
+        if hasSnapshot { restoreSnapshot() }
+        send(.ready)
+        tellFront(ChannelMessage(.hello, number: activeNumber))
+        var guardianAlive = true
+        // The guardian holds the front's end too: only without both it is closed, and then for good.
+        var frontAlive = true
+        while true {
+            var poll = PollSet()
+            poll.add(guardianAlive ? RoleDescriptor.guardian : -1, .readable)
+            poll.add(frontAlive ? RoleDescriptor.peer : -1, .readable)
+            // Looking at directories can be asked about, and until it serves nobody would answer.
+            poll.add(isServing ? enforcer.nameDescriptor : -1, .readable)
+            poll.add(isServing ? enforcer.mountDescriptor : -1, enforcer.mountReadiness)
+            poll.add(trees.table.ended, .readable)
+            _ = poll.wait(timeoutMilliseconds: -1)
+            if poll.isReady(0) {
+                switch readGuardian() {
+                case .stop: return 0
+                case .lost:
+                    // Rules outlive the guardian; only restarts and deadlines are gone.
+                    guardianAlive = false
+                    AgentLog.error("the guardian has ended; enforcement goes on without it")
+                case .nothing: break
+                }
+            }
+            if poll.isReady(1) { frontAlive = readFront() }
+            if poll.isReady(2) || poll.isReady(3), let report = enforcer.namesChanged() {
+                tellFront(
+                    ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes + networkNotes))
+                tellFront(ChannelMessage(.namesChanged))
+            }
+            if poll.isReady(4) {
+                for tree in trees.table.takeEnded() {
+                    send(.dropListener, number: tree.number)
+                    if trees.release(tree) {
+                        packets.remove(tree.workload)
+                        tellFront(ChannelMessage(.workloadEnded, number: tree.workload))
+                    }
+                }
+                trees.showCount()
+            }
+        }
+    }
+
+    // MARK: - Guardian
+
+    private enum GuardianEvent { case nothing, stop, lost }
+
+    private func readGuardian() -> GuardianEvent {
+        while true {
+            switch Channel.next(RoleDescriptor.guardian) {
+            case .none: return .nothing
+            case .closed: return .lost
+            case .message(let message, let descriptor):
+                var isTaken = false
+                defer { if let descriptor, !isTaken { RawDescriptor.close(descriptor) } }
+                switch message.kind {
+                case .adopt: adopt(message, descriptor)
+                case .serve: serve()
+                case .listener:
+                    if let descriptor {
+                        trees.inherit(message.number, listener: descriptor, note: message.text)
+                        isTaken = true
+                    }
+                case .stop:
+                    enforcer.stop()
+                    if message.number == Self.stopForGood || settings.removesPacketRules { packets.removeAll() }
+                    return .stop
+                default: break
+                }
+            }
+        }
+    }
+
+    private func serve() {
+        guard !isServing else { return }
+        isServing = true
+        // Each thread reports with buffers of its own.
+        do {
+            try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation)))
+            for (workload, process) in trees.inherited { takeNetwork(of: process, as: workload) }
+            if !trees.inherited.isEmpty {
+                _ = try? packets.load(inForce.rules, names: inForce.names, generation: activeNumber)
+            }
+            for problem in trees.activateInherited() { AgentLog.error("\(problem): its calls are denied") }
+            try packets.serve(Self.makePacketReporter(RingOwner.packets(incarnation)))
+            let shared = try CallLoop.Shared(trees: trees.table, board: board)
+            for thread in 0..<CallLoop.threads { try serveCalls(thread, shared) }
+        } catch {
+            AgentLog.error("\(error)")
+            exit(1)
+        }
+        for group in leftovers { enforcer.retire(leftover: group, handover: handover) }
+    }
+
+    private func serveCalls(_ thread: Int, _ shared: CallLoop.Shared) throws(KernelError) {
+        let cell = enforcer.callStates[thread]
+        let reporter = try Self.makeReporter(board, RingOwner.calls(incarnation, thread: thread))
+        _ = try KernelThread.start(name: "calls-\(thread)") {
+            do {
+                var loop = try CallLoop(thread: thread, shared: shared, cell: cell, reporter: reporter)
+                loop.run()
+            } catch {
+                AgentLog.error("a thread for system calls cannot be started: \(error)")
+                exit(1)
+            }
+        }
+    }
+
+    /// - Parameter listener: the listener itself; otherwise it is taken from the candidate.
+    private func supervise(_ message: ChannelMessage, listener: Int32? = nil) {
+        var held: UInt64?
+        let hold: (TreeTable.Tree) -> Bool = { [settings] tree in
+            held = tree.number
+            return Channel.send(
+                RoleDescriptor.guardian,
+                ChannelMessage(.holdListener, number: tree.number, text: TreeKeeper.note(tree)),
+                descriptor: tree.listener)
+                && Channel.receive(
+                    RoleDescriptor.guardian, kind: .listenerHeld,
+                    timeoutMilliseconds: Int32(settings.deadlineMilliseconds)) != nil
+        }
+        let problem: String
+        if let candidate = TreeKeeper.Candidate(message.text) {
+            problem =
+                (listener.map { trees.take(candidate, listener: $0, hold: hold) } ?? trees.take(candidate, hold: hold))
+                ?? ""
+        } else {
+            if let listener { RawDescriptor.close(listener) }
+            problem = "not a request of this version"
+        }
+        if !problem.isEmpty, let held { send(.dropListener, number: held) }
+        tellFront(ChannelMessage(.supervised, number: message.number, text: problem))
+    }
+
+    /// Decides an event that came while there was no worker.
+    private func adopt(_ message: ChannelMessage, _ descriptor: Int32?) {
+        guard let descriptor, let event = Caretaker.HeldEvent.parse(message) else {
+            send(.adoptedVerdict, number: message.number, text: [settings.failures.allows(.workerLost) ? 1 : 0])
+            return
+        }
+        let allow = enforcer.decideAdopted(
+            descriptor: descriptor, mask: event.mask, thread: event.thread, reporter: reporter)
+        send(.adoptedVerdict, number: message.number, text: [allow ? 1 : 0])
+    }
+
+    private func send(_ kind: ChannelMessage.Kind, number: UInt64 = 0, text: [UInt8] = []) {
+        Channel.send(RoleDescriptor.guardian, ChannelMessage(kind, number: number, text: text))
+    }
+
+    private var handover: FileEnforcer.GroupHandover {
+        FileEnforcer.GroupHandover(
+            hold: { [settings] group in
+                Channel.send(RoleDescriptor.guardian, ChannelMessage(.holdGroup), descriptor: group)
+                // Without an answer the guardian is gone or stuck; the rules matter more than the second holder.
+                _ = Channel.receive(
+                    RoleDescriptor.guardian, kind: .groupHeld,
+                    timeoutMilliseconds: Int32(settings.deadlineMilliseconds))
+            },
+            drop: { Channel.send(RoleDescriptor.guardian, ChannelMessage(.dropGroup)) })
+    }
+
+    // MARK: - Front
+
+    /// Does what the front asks; false when nobody can ask any more.
+    private func readFront() -> Bool {
+        while true {
+            switch Channel.next(RoleDescriptor.peer) {
+            case .none: return true
+            case .closed: return false
+            case .message(let message, let descriptor):
+                var isTaken = false
+                defer { if let descriptor, !isTaken { RawDescriptor.close(descriptor) } }
+                switch (message.kind, descriptor) {
+                case (.resolve, let memory?): resolve(message.number, memory)
+                case (.snapshot, let memory?): load(message.number, memory)
+                case (.supervise, nil): supervise(message)
+                case (.supervise, let listener?):
+                    isTaken = true
+                    supervise(message, listener: listener)
+                case (.container, _):
+                    let process = Int32(message.string) ?? 0
+                    if let problem = trees.takeRoot(of: process, as: message.number) { AgentLog.error(problem) }
+                    takeNetwork(of: process, as: message.number)
+                case (.dropContainer, _):
+                    trees.dropRoot(of: message.number)
+                    packets.remove(message.number)
+                case (.askWorkloads, _):
+                    let numbers = trees.table.workloads.map(String.init).joined(separator: " ")
+                    tellFront(ChannelMessage(.workloads, text: numbers))
+                default: break
+                }
+            }
+        }
+    }
+
+    private func takeNetwork(of process: Int32, as workload: UInt64) {
+        do { try packets.add(process: process, as: workload) } catch {
+            AgentLog.error("the network of process \(process) cannot be told: \(error)")
+        }
+    }
+
+    private func resolve(_ number: UInt64, _ descriptor: Int32) {
+        guard let bytes = SealedRegion.contents(of: descriptor) else { return }
+        let answer = NameResolution.groups(bytes).map { group in
+            guard let root = trees.root(of: group.workload) else {
+                return (group.workload, group.workload == SnapshotBundle.host ? Self.realNames(of: group.names) : [])
+            }
+            return (group.workload, (try? RootedWork.run(in: root) { Self.realNames(of: group.names) }) ?? [])
+        }
+        tellFront(ChannelMessage(.resolved, number: number), NameResolution.encode(answer))
+    }
+
+    /// Names in the calling thread's root that lead elsewhere, each with where to.
+    private static func realNames(of names: [String]) -> [String] {
+        var view = HostFilesystem(mounts: [])
+        return names.flatMap { name -> [String] in
+            let literal = Array(name.utf8)
+            let canonical = RealName.of(literal) { view.object(at: $0)?.canonicalPath }
+            guard let canonical, canonical != literal else { return [] }
+            return [name, String(decoding: canonical, as: UTF8.self)]
+        }
+    }
+
+    private func load(_ number: UInt64, _ descriptor: Int32) {
+        do {
+            let region = try SealedRegion(descriptor)
+            let (report, notes): (FileEnforcer.Report, [PlanNote])
+            do { (report, notes) = try putInForce(region) } catch {
+                tellFront(ChannelMessage(.refused, number: number, text: "\(error)"))
+                return
+            }
+            // The one before is not used any more, and is unmapped with its last reference.
+            mapped = region
+            activeNumber = number
+            Channel.send(RoleDescriptor.guardian, ChannelMessage(.keepSnapshot), descriptor: descriptor)
+            tellFront(ChannelMessage(.activated, number: number), PlanReport.encode(report.notes + notes))
+            handle(enforcer.staleDescriptors())
+        } catch {
+            tellFront(ChannelMessage(.refused, number: number, text: "\(error)"))
+        }
+    }
+
+    /// Puts everything of a generation in force or, when this throws, nothing.
+    private func putInForce(_ region: SealedRegion) throws -> (FileEnforcer.Report, [PlanNote]) {
+        let bundle = try SnapshotBundle(validating: region.bytes)
+        let rules = try NetworkBundle(decoding: UnsafeRawBufferPointer(rebasing: region.bytes[bundle.network]))
+        let names = NameRules(bundle, keptBy: region)
+        // The packet filter first: it alone can put back what was there before.
+        let notes = try packets.load(rules, names: names, generation: bundle.host.generation)
+        do {
+            let report = try enforcer.load(region.bytes, handover: handover)
+            networkNotes = notes
+            inForce = (rules, names)
+            return (report, notes)
+        } catch {
+            _ = try? packets.load(inForce.rules, names: inForce.names, generation: activeNumber)
+            throw error
+        }
+    }
+
+    /// The snapshot that the last worker had in force; the front need not be there.
+    private func restoreSnapshot() {
+        guard let region = try? SealedRegion(RoleDescriptor.secondary), let (report, notes) = try? putInForce(region)
+        else { return }
+        mapped = region
+        activeNumber = board.value(.generation)
+        tellFront(ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes + notes))
+    }
+
+    private func handle(_ stale: [StaleDescriptor]) {
+        let own = OwnProcesses(board: board)
+        for finding in stale where !own.contains(finding.pid) {
+            enforcer.report(finding, reporter: reporter)
+            guard settings.killStaleDescriptors else { continue }
+            let result = finding.endHolder()
+            if result != 0 && result != -ESRCH {
+                AgentLog.error("process \(finding.pid) cannot be ended: \(KernelError.message(-result))")
+            }
+        }
+    }
+
+    private func tellFront(_ message: ChannelMessage, _ contents: [UInt8]? = nil) {
+        guard let contents else {
+            Channel.send(RoleDescriptor.peer, message)
+            return
+        }
+        guard let memory = try? SealedRegion.seal(contents, name: "portcullis-answer") else { return }
+        Channel.send(RoleDescriptor.peer, message, descriptor: memory)
+        RawDescriptor.close(memory)
+    }
+}
+
+/// Plan notes as they travel from worker to front: rule id and gap, five bytes each.
+package enum PlanReport {
+    package static func encode(_ notes: [PlanNote]) -> [UInt8] {
+        notes.flatMap { note -> [UInt8] in
+            let rule = note.rule.rawValue
+            return (0..<4).map { UInt8(truncatingIfNeeded: rule >> (8 * UInt32($0))) } + [note.gap.rawValue]
+        }
+    }
+
+    package static func decode(_ bytes: [UInt8]) -> [PlanNote] {
+        stride(from: 0, to: bytes.count - bytes.count % 5, by: 5).compactMap { start in
+            var rule: UInt32 = 0
+            for index in 0..<4 { rule |= UInt32(bytes[start + index]) << (8 * UInt32(index)) }
+            return PlanNote.Gap(rawValue: bytes[start + 4]).map { PlanNote(rule: RuleID(rawValue: rule), gap: $0) }
+        }
+    }
+}

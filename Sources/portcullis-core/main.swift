@@ -1,0 +1,4 @@
+import AgentCore
+import Glibc
+
+exit(CoreProgram.run(Array(CommandLine.arguments.dropFirst())))

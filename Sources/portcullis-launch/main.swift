@@ -1,0 +1,4 @@
+import Glibc
+import TreeLauncher
+
+exit(TreeLauncher.run(Array(CommandLine.arguments.dropFirst())))
