@@ -9,7 +9,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_FLAGS ?= -j 2
 FUZZ_SECONDS ?= 300
 
-.PHONY: all deps test-deps build release demo test test-unit test-root test-c test-systemd test-podman fmt fmt-check lint bench fuzz fuzz-regress clean install
+.PHONY: all deps test-deps build release demo test test-unit test-root test-c test-systemd test-podman protos fmt fmt-check lint bench fuzz fuzz-regress clean install
 
 all: build
 
@@ -19,6 +19,7 @@ deps:
 
 test-deps: deps
 	@scripts/install-packages $(TEST_PACKAGES)
+	@scripts/install-python-packages
 
 build: deps
 	$(SWIFT) build $(BUILD_FLAGS)
@@ -61,7 +62,13 @@ test-podman: test-deps
 	@scripts/install-packages podman runc conmon golang-github-containers-common netavark busybox-static jq
 	@$(SUDO) integration/podman "$$($(SWIFT) build --show-bin-path)"
 
+# The Swift files of Sources/WireProtocol from Protos/; needs protoc.
+protos:
+	@scripts/install-packages protobuf-compiler
+	scripts/generate-protos
+
 lint: fmt-check
+	scripts/generate-protos --check
 	scripts/check-layering --self-test
 	scripts/check-layering
 

@@ -19,6 +19,15 @@ func tests(of name: String, _ dependencies: [Target.Dependency] = [], exclude: [
 }
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let grpcCore = Target.Dependency.product(name: "GRPCCore", package: "grpc-swift-2")
+let grpcTransport = Target.Dependency.product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 // C targets know the kernel, `LinuxKernel` and `EventRing` make them Swift, the engine is pure, enforcement joins
 // them; nothing imports upward (`scripts/check-layering` proves it).
@@ -40,7 +49,8 @@ var targets: [Target] = [
         "SyscallEnforcement",
         ["LinuxKernel", "EventRing", "PolicyEngine", "PolicyModel", "Workloads", "FileEnforcement"]),
     module("NetworkEnforcement", ["LinuxKernel", "EventRing", "PolicyEngine", "PolicyModel", "FileEnforcement"]),
-    module("Telemetry", ["LinuxKernel", "EventRing"]),
+    module("EventSpool"),
+    module("Telemetry", ["LinuxKernel", "EventRing", "EventSpool"]),
     tests(of: "EventRing"),
     tests(of: "PolicyModel"),
     tests(of: "PolicyLoading", ["PolicyModel"]),
@@ -50,13 +60,15 @@ var targets: [Target] = [
     tests(of: "FileEnforcement", ["PolicyEngine", "PolicyModel", "EventRing", "LinuxKernel"]),
     tests(of: "SyscallEnforcement", ["PolicyEngine", "PolicyModel", "EventRing", "LinuxKernel"], exclude: ["Golden"]),
     tests(of: "NetworkEnforcement", ["PolicyEngine", "PolicyModel", "LinuxKernel"], exclude: ["Golden"]),
-    tests(of: "Telemetry", ["EventRing"], exclude: ["Golden"]),
+    tests(of: "EventSpool"),
+    tests(of: "Telemetry", ["EventRing", "EventSpool"], exclude: ["Golden"]),
 ]
 // For Benchmarks/engine and FuzzTesting, which are packages of their own.
 var products: [Product] = [
     .library(name: "PolicyEngine", targets: ["PolicyEngine", "PolicyModel"]),
     .library(name: "PolicyLoading", targets: ["PolicyLoading", "PolicyModel"]),
     .library(name: "LinuxKernel", targets: ["LinuxKernel"]),
+    .library(name: "EventSpool", targets: ["EventSpool"]),
 ]
 if !coreOnly {
     targets += [
@@ -64,18 +76,35 @@ if !coreOnly {
         module("ControlJSON"),
         module("ClientSupport", ["ControlProtocol", "PolicyFiles"]),
         module("TreeLauncher", ["ClientSupport", "ControlProtocol", "LinuxKernel"]),
+        module("GatewayProtocol"),
+        module("ProtobufCoding", [grpcCore, protobuf]),
+        // Generated from Protos/ (`make protos`).
+        module("WireProtocol", ["ProtobufCoding", grpcCore, protobuf]),
+        module(
+            "RPCTransport",
+            ["LinuxKernel", grpcCore, grpcTransport, nioCore, nioPosix, nioTLS, nioSSL, x509, crypto]),
+        module("RPCServices", ["WireProtocol", "RPCTransport", "EventSpool", "ProtobufCoding", grpcCore, protobuf]),
+        module(
+            "GatewayService",
+            [
+                "RPCServices", "RPCTransport", "WireProtocol", "GatewayProtocol", "ControlProtocol", "ControlJSON",
+                "EventSpool",
+                "LinuxKernel", grpcCore, grpcTransport, nioPosix,
+            ]),
+        .executableTarget(name: "portcullis-gateway", dependencies: ["GatewayService"], swiftSettings: swift),
         module(
             "AgentCore",
             [
                 "FileEnforcement", "SyscallEnforcement", "NetworkEnforcement", "PolicyEngine", "PolicyModel",
-                "PolicyFiles", "ControlProtocol", "LinuxKernel", "EventRing", "Workloads",
+                "PolicyFiles", "ControlProtocol", "GatewayProtocol", "LinuxKernel", "EventRing", "Workloads",
             ]),
         module(
             "Agent",
             [
                 "AgentCore", "FileEnforcement", "SyscallEnforcement", "NetworkEnforcement", "Telemetry",
                 "PolicyLoading",
-                "PolicyEngine", "PolicyModel", "ControlProtocol", "ControlJSON", "LinuxKernel", "EventRing",
+                "PolicyEngine", "PolicyModel", "ControlProtocol", "ControlJSON", "EventSpool", "LinuxKernel",
+                "EventRing",
                 "Workloads", yams, argumentParser,
             ]),
         module(
@@ -104,8 +133,21 @@ if !coreOnly {
         .executable(name: "portcullis-core", targets: ["portcullis-core"]),
         .executable(name: "portcullis-launch", targets: ["portcullis-launch"]),
         .executable(name: "portcullis", targets: ["portcullis"]),
+        .executable(name: "portcullis-gateway", targets: ["portcullis-gateway"]),
     ]
 }
+
+/// What speaks to others: gateway, relay, and the command line tool's way to them.
+let networkPackages: [Package.Dependency] = [
+    // Without traits: what reads length-delimited streams would bring all of Foundation.
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+    .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+    .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+]
 
 let package = Package(
     name: "portcullis",
@@ -113,6 +155,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    ],
+    ] + (coreOnly ? [] : networkPackages),
     targets: targets
 )

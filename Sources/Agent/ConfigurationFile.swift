@@ -95,6 +95,18 @@ enum ConfigurationFile {
         case "frontUser":
             settings.frontUser = UInt32(try integer(1...Int(UInt32.max - 1)))
             settings.frontGroup = settings.frontUser
+        case "enableGRPC": settings.usesGateway = try boolean()
+        case "grpcSocket": settings.gatewaySocketPath = try string()
+        case "grpcGroup": settings.gatewayGroup = UInt32(try integer(0...Int(UInt32.max - 1)))
+        case "grpcUsers":
+            settings.gatewayUsers += try strings().map {
+                guard let user = UInt32($0) else {
+                    throw ConfigurationError(text: "\(place): grpcUsers must be user ids, not '\($0)'")
+                }
+                return user
+            }
+        case "gatewayUser": settings.gatewayUser = UInt32(try integer(1...Int(UInt32.max - 1)))
+        case "spoolBytes": settings.spoolBytes = try integer((1 << 16)...(1 << 40))
         case "cluster": settings.cluster = try string()
         case "host": settings.host = try string()
         case "nodeLabels": settings.nodeLabels += try strings()
@@ -124,6 +136,19 @@ enum ConfigurationFile {
             }
             settings.removesPacketRules = action == "remove"
         default: throw ConfigurationError(text: "\(place): unknown key '\(name)'")
+        }
+    }
+
+    /// What of the gateway's settings does not fit together.
+    static func checkGateway(_ settings: AgentSettings) throws {
+        guard settings.isRootless || (settings.gatewayUser != 0 && settings.gatewayUser != settings.frontUser) else {
+            throw ConfigurationError(text: "the gateway needs a user of its own: neither root nor the front's")
+        }
+        guard settings.gatewayUsers.isEmpty || settings.gatewayGroup != nil else {
+            throw ConfigurationError(text: "users of the gRPC socket need a group that reaches it (grpcGroup)")
+        }
+        guard settings.spoolBytes >= 1 << 16 else {
+            throw ConfigurationError(text: "the spool needs at least 65536 bytes")
         }
     }
 

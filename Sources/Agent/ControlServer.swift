@@ -19,10 +19,13 @@ final class ControlServer {
         var filters: [String: String]?
         fileprivate var lost: UInt64 = 0
         fileprivate var isFinished = false
+        /// The gateway, which asks in the name of others and has made sure that they may.
+        let isGateway: Bool
 
-        fileprivate init(socket: Int32, peer: UnixSocket.Peer) {
+        fileprivate init(socket: Int32, user: UInt32, isGateway: Bool = false) {
             self.socket = socket
-            user = peer.uid
+            self.user = user
+            self.isGateway = isGateway
         }
     }
 
@@ -88,13 +91,22 @@ final class ControlServer {
         }
     }
 
+    /// Takes a connection that the guardian made; the one before it is of no use any more.
+    func add(gateway socket: Int32) {
+        for client in clients where client.isGateway {
+            client.isFinished = true
+            client.output = []
+        }
+        clients.append(Client(socket: socket, user: UInt32.max, isGateway: true))
+    }
+
     /// Whether a client wants alerts.
     var hasSubscribers: Bool { clients.contains { $0.filters != nil } }
 
     private func accept() {
         guard let socket = try? UnixSocket.accept(listener, nonblocking: true) else { return }
         guard let peer = try? UnixSocket.peer(of: socket.raw) else { return }
-        let client = Client(socket: socket.release(), peer: peer)
+        let client = Client(socket: socket.release(), user: peer.uid)
         clients.append(client)
         if !permittedUsers.contains(peer.uid) {
             send(.notPermitted(message: "user \(peer.uid) may not ask this agent"), to: client)

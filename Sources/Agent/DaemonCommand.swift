@@ -100,6 +100,23 @@ struct DaemonCommand: ParsableCommand {
     var networkRulesOnStop: String?
     @Option(help: ArgumentHelp("Group of nfnetlink_log for reports of the packet filter.", valueName: "number"))
     var packetLogGroup: UInt16?
+    @Flag(name: .customLong("no-grpc"), help: "No gRPC: the gateway is not started, and nothing is kept for it.")
+    var noGRPC = false
+    @Option(
+        name: .customLong("grpc-socket"), help: ArgumentHelp("Unix socket of the gRPC services.", valueName: "path"))
+    var grpcSocket: String?
+    @Option(
+        name: .customLong("grpc-group"),
+        help: ArgumentHelp("Group whose members reach that socket; otherwise only root does.", valueName: "gid"))
+    var grpcGroup: UInt32?
+    @Option(
+        name: .customLong("grpc-user"),
+        help: ArgumentHelp("User of that group who may ask; may be given more than once.", valueName: "uid"))
+    var grpcUser: [UInt32] = []
+    @Option(help: ArgumentHelp("User id of the gateway, which speaks gRPC.", valueName: "uid"))
+    var gatewayUser: UInt32?
+    @Option(help: ArgumentHelp("Most bytes of records kept for gRPC clients.", valueName: "bytes"))
+    var spoolBytes: Int?
     @Flag(help: "Report every alert: no throttling.")
     var noThrottle = false
     @Flag(help: "Ask about every open anew: no ignore marks.")
@@ -130,6 +147,7 @@ struct DaemonCommand: ParsableCommand {
             result.frontUser = frontUser
             result.frontGroup = frontUser
         }
+        try setGateway(&result)
         if let host { result.host = host }
         result.nodeLabels += nodeLabel
         if let cluster { result.cluster = cluster }
@@ -165,6 +183,16 @@ struct DaemonCommand: ParsableCommand {
         if noCache { result.cachesAllows = false }
         if accessReview { result.accessReview = true }
         return result
+    }
+
+    private func setGateway(_ result: inout AgentSettings) throws {
+        if noGRPC { result.usesGateway = false }
+        if let grpcSocket { result.gatewaySocketPath = Self.absolute(grpcSocket) }
+        if let grpcGroup { result.gatewayGroup = grpcGroup }
+        result.gatewayUsers += grpcUser
+        if let gatewayUser { result.gatewayUser = gatewayUser }
+        if let spoolBytes { result.spoolBytes = spoolBytes }
+        try ConfigurationFile.checkGateway(result)
     }
 
     /// The roles run in another directory than the caller may be in.

@@ -1,6 +1,7 @@
 import AgentCore
 import ControlProtocol
 import EventRing
+import EventSpool
 import FileEnforcement
 import Glibc
 import LinuxKernel
@@ -49,7 +50,7 @@ final class Front {
     private var exitCode: Int32?
 
     /// - Parameter replaces: the agent enforces already; this front takes over from one that died.
-    init(settings: AgentSettings, hasAlertsFile: Bool, replaces: Bool) throws(KernelError) {
+    init(settings: AgentSettings, hasAlertsFile: Bool, replaces: Bool, hasGateway: Bool) throws(KernelError) {
         self.settings = settings
         isStarted = replaces
         board = try SharedRegions.board(RoleDescriptor.board)
@@ -61,6 +62,9 @@ final class Front {
         if let alerts {
             queues.append(
                 SinkQueue(name: "file", sink: alerts, encoding: settings.daemonKeys ? .daemon : .camelCase))
+        }
+        if hasGateway, let spool = Self.spoolSink(settings) {
+            queues.append(SinkQueue(name: "spool", sink: spool, encoding: .spool))
         }
         if settings.syslog {
             queues.append(SinkQueue(name: "syslog", sink: SyslogSink()))
@@ -93,6 +97,18 @@ final class Front {
         if !replaces {
             treeFiles.clear()
             containers.clear()
+        }
+    }
+
+    private static func spoolSink(_ settings: AgentSettings) -> SpoolSink? {
+        do {
+            return try SpoolSink(
+                directory: settings.spoolDirectory,
+                limits: SpoolLimits(totalBytes: UInt64(clamping: settings.spoolBytes)),
+                wake: RoleDescriptor.spoolWake, report: AgentLog.warning)
+        } catch {
+            AgentLog.error("gRPC clients get no records: \(error)")
+            return nil
         }
     }
 
@@ -169,6 +185,11 @@ final class Front {
                 case .alertsFile:
                     if let descriptor, let alerts {
                         alerts.adopt(descriptor)
+                        isTaken = true
+                    }
+                case .gateway:
+                    if let descriptor {
+                        server.add(gateway: descriptor)
                         isTaken = true
                     }
                 case .stop: return 0

@@ -10,7 +10,7 @@ enum FrontProgram {
         RoleStart.run(.front) { settings throws(KernelError) in
             let front = try Front(
                 settings: settings, hasAlertsFile: arguments.first == "1",
-                replaces: arguments.dropFirst().first == "1")
+                replaces: arguments.dropFirst().first == "1", hasGateway: arguments.dropFirst(2).first == "1")
             try SelfFilter.install(refusal: .permissionDenied, denying: [.execution, .fanotify, .nonUnixSockets])
             return front.run()
         }

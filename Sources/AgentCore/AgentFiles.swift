@@ -14,12 +14,19 @@ enum AgentFiles {
             (settings.stateDirectory + "/policies", mode_t(0o700), settings.frontUser),
             (settings.stateDirectory + "/trees", mode_t(0o700), settings.frontUser),
             (settings.stateDirectory + "/containers", mode_t(0o700), settings.frontUser),
-        ] {
+        ] + gatewayDirectories(settings) {
             if mkdir(path, mode) != 0 && errno != EEXIST { return .failure(.file(path, errno)) }
             var status = stat()
             guard lstat(path, &status) == 0 else { return .failure(.file(path, errno)) }
             guard status.st_mode & S_IFMT == S_IFDIR else { return .failure(.file(path, ENOTDIR)) }
             if status.st_uid != owner && chown(path, owner, owner == 0 ? 0 : settings.frontGroup) != 0 {
+                return .failure(.file(path, errno))
+            }
+        }
+        if settings.usesGateway, !settings.isRootless {
+            // What the front writes there the gateway reads, as the directory's group.
+            let path = settings.spoolDirectory
+            guard chown(path, settings.frontUser, settings.gatewayUser) == 0, chmod(path, 0o2750) == 0 else {
                 return .failure(.file(path, errno))
             }
         }
@@ -31,6 +38,14 @@ enum AgentFiles {
         }
         writePid(getpid(), role: .guardian, settings)
         return .success(lock)
+    }
+
+    private static func gatewayDirectories(_ settings: AgentSettings) -> [(String, mode_t, UInt32)] {
+        guard settings.usesGateway else { return [] }
+        let gateway = settings.isRootless ? settings.frontUser : settings.gatewayUser
+        return [
+            (settings.spoolDirectory, 0o700, settings.frontUser), (settings.gatewayStateDirectory, 0o700, gateway),
+        ]
     }
 
     /// `~/.local/state` need not be there.

@@ -32,6 +32,18 @@ package struct AgentSettings: Sendable, Equatable {
     package var frontUser: UInt32 = 65534
     /// Group id of the front.
     package var frontGroup: UInt32 = 65534
+    /// The gateway is started, and telemetry is kept for it.
+    package var usesGateway = true
+    /// User and group id of the gateway.
+    package var gatewayUser: UInt32 = 65533
+    /// Unix socket of the gateway; empty = `<runDirectory>/grpc.sock`.
+    package var gatewaySocketPath = ""
+    /// Group whose members reach that socket; `nil` = root only.
+    package var gatewayGroup: UInt32?
+    /// Users besides root who may use it.
+    package var gatewayUsers: [UInt32] = []
+    /// Most bytes of the spool.
+    package var spoolBytes = 64 << 20
     /// `ClusterName` of alerts.
     package var cluster = "default"
     /// Node name; labels `kubernetes.io/hostname` and `kubearmor.io/hostname`.
@@ -84,7 +96,9 @@ package struct AgentSettings: Sendable, Equatable {
             "alertsKeep=\(alertsKeep)",
             "daemonKeys=\(daemonKeys)", "syslog=\(syslog)", "runDirectory=\(runDirectory)",
             "stateDirectory=\(stateDirectory)", "socketPath=\(socketPath)", "frontUser=\(frontUser)",
-            "frontGroup=\(frontGroup)", "cluster=\(cluster)", "host=\(host)", "filePosture=\(postures.file.rawValue)",
+            "frontGroup=\(frontGroup)", "usesGateway=\(usesGateway)", "gatewayUser=\(gatewayUser)",
+            "gatewaySocketPath=\(gatewaySocketPath)", "spoolBytes=\(spoolBytes)",
+            "cluster=\(cluster)", "host=\(host)", "filePosture=\(postures.file.rawValue)",
             "networkPosture=\(postures.network.rawValue)", "capabilitiesPosture=\(postures.capabilities.rawValue)",
             "failures=\(failures.allowing)", "deadlineMilliseconds=\(deadlineMilliseconds)",
             "killStaleDescriptors=\(killStaleDescriptors)", "cachesAllows=\(cachesAllows)",
@@ -93,6 +107,8 @@ package struct AgentSettings: Sendable, Equatable {
             "filtersPackets=\(filtersPackets)", "packetLogGroup=\(packetLogGroup)",
             "removesPacketRules=\(removesPacketRules)",
         ]
+        lines += gatewayUsers.map { "gatewayMember=\($0)" }
+        if let gatewayGroup { lines.append("gatewayGroup=\(gatewayGroup)") }
         return lines.flatMap { Array($0.utf8) + [Self.separator] }
     }
 
@@ -116,6 +132,14 @@ package struct AgentSettings: Sendable, Equatable {
             return true
         }
         switch key {
+        case "gatewaySocketPath": gatewaySocketPath = value
+        case "usesGateway": return store(Bool(value), \.usesGateway)
+        case "gatewayUser": return store(UInt32(value), \.gatewayUser)
+        case "gatewayGroup": return store(UInt32(value), \.gatewayGroup)
+        case "gatewayMember":
+            guard let user = UInt32(value) else { return false }
+            gatewayUsers.append(user)
+        case "spoolBytes": return store(Int(value), \.spoolBytes)
         case "policyPath": policyPaths.append(value)
         case "nodeLabel": nodeLabels.append(value)
         case "alertsPath": alertsPath = value

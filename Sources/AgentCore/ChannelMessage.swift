@@ -72,6 +72,8 @@ package struct ChannelMessage: Equatable {
         case policyScanEnd
         /// The alerts file, opened anew.
         case alertsFile
+        /// A connection that the gateway has the other end of.
+        case gateway
         /// A role's process has started; number = pid, text[0] = 1 worker, 2 front, text[1…] reason words.
         case roleStarted
         // Front → guardian

@@ -40,6 +40,7 @@ final class Guardian {
     private var heartbeatSince: UInt64 = 0
     private var isReady = false
     private var orphan: OrphanedWorker?
+    private var gateway: GatewayKeeper?
     private var startError: String?
 
     /// Everything that can fail does so here, before a process is started or a mark is set.
@@ -68,6 +69,7 @@ final class Guardian {
         broker = try PolicyFileBroker(paths: settings.policyPaths)
         board.set(.guardianProcess, UInt64(getpid()))
         orphan = OrphanedWorker(settings)
+        gateway = try GatewayKeeper(settings, program: passed.gatewayProgram)
     }
 
     /// Runs until asked to stop. Returns the exit code.
@@ -95,6 +97,7 @@ final class Guardian {
                 signals.descriptor.raw, worker?.pidfd ?? -1, front?.pidfd ?? -1, worker?.channel ?? -1,
                 front?.channel ?? -1,
             ] { poll.add(descriptor, .readable) }
+            for descriptor in gateway?.descriptors ?? [] { poll.add(descriptor, .readable) }
             // The watchdog looks at a held event several times within its deadline.
             _ = poll.wait(timeoutMilliseconds: Int32(max(20, min(100, settings.deadlineMilliseconds / 8))))
             if poll.isReady(0) {
@@ -114,6 +117,7 @@ final class Guardian {
             if poll.isReady(1) { try workerDied() }
             if poll.isReady(2), let code = try frontDied() { return code }
             watch()
+            if isReady { gateway?.tick(front: front?.channel) }
         }
     }
 
@@ -299,13 +303,17 @@ final class Guardian {
             (runtimeSocket, RoleDescriptor.runtimes),
         ]
         if alertsFile >= 0 { map.append((alertsFile, RoleDescriptor.secondary)) }
+        if let gateway { map.append((gateway.wake, RoleDescriptor.spoolWake)) }
         front = try RoleProcess.start(
-            .front, program: frontProgram, [alertsFile >= 0 ? "1" : "0", isReady ? "1" : "0"], map, channel: ours,
+            .front, program: frontProgram,
+            [alertsFile >= 0 ? "1" : "0", isReady ? "1" : "0", gateway == nil ? "0" : "1"], map,
+            channel: ours,
             settings)
         guard let process = front else { return }
         board.set(.frontProcess, UInt64(process.pid))
         AgentFiles.writePid(process.pid, role: .front, settings)
         try broker.serve(process.channel)
+        gateway?.connect(front: process.channel)
     }
 
     private func readFront() -> Int32? {
@@ -383,6 +391,7 @@ final class Guardian {
             if !process.waitForExit(timeoutMilliseconds: 2000) { process.kill() }
             process.close()
         }
+        gateway?.end()
         AgentFiles.removeRunFiles(settings)
     }
 }

@@ -20,6 +20,8 @@ package enum RoleDescriptor {
     package static let secondary: Int32 = 11
     /// Front: the listening socket of container runtimes.
     package static let runtimes: Int32 = 12
+    /// Front: eventfd that wakes the gateway when the spool has records; there is none without a gateway.
+    package static let spoolWake: Int32 = 13
     /// Worker: first further permission group of an interrupted reload.
     package static let firstRetiring: Int32 = 12
 }
@@ -31,20 +33,22 @@ package struct GuardianDescriptors: Equatable {
     package var settings: Int32
     /// The open program of the front.
     package var frontProgram: Int32
+    /// The open program of the gateway; negative for none.
+    package var gatewayProgram: Int32
 
     /// Names the descriptors.
-    package init(settings: Int32, frontProgram: Int32) {
-        (self.settings, self.frontProgram) = (settings, frontProgram)
+    package init(settings: Int32, frontProgram: Int32, gatewayProgram: Int32 = -1) {
+        (self.settings, self.frontProgram, self.gatewayProgram) = (settings, frontProgram, gatewayProgram)
     }
 
     /// As arguments.
-    package var arguments: [String] { ["\(settings)", "\(frontProgram)"] }
+    package var arguments: [String] { ["\(settings)", "\(frontProgram)", "\(gatewayProgram)"] }
 
     /// Reads the first arguments behind the role; `nil` when they are none.
     package init?(_ arguments: [String]) {
-        let numbers = arguments.prefix(2).compactMap { Int32($0) }
-        guard numbers.count == 2, numbers.allSatisfy({ $0 > 2 }) else { return nil }
-        self.init(settings: numbers[0], frontProgram: numbers[1])
+        let numbers = arguments.prefix(3).compactMap { Int32($0) }
+        guard numbers.count == 3, numbers.prefix(2).allSatisfy({ $0 > 2 }) else { return nil }
+        self.init(settings: numbers[0], frontProgram: numbers[1], gatewayProgram: numbers[2])
     }
 }
 

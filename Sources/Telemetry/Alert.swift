@@ -1,9 +1,13 @@
+import EventSpool
+
 /// One record in KubeArmor's alert shape. Fields have the meaning of the `feeder.Alert` message; an empty text or a
 /// zero stands for "absent".
 ///
 /// Texts from outside (paths, names, command lines) are bytes and not cleaned; texts from policies and configuration
 /// are `String`. The encoders neutralise both alike.
 public struct Alert: Sendable, Hashable {
+    /// An alert, or a log: something that was seen and that no rule is about.
+    public var kind = SpoolKind.alert
     /// CLOCK_REALTIME in nanoseconds: `Timestamp` (seconds) and `UpdatedTime` (microseconds) come from it.
     public var wallClock: UInt64 = 0
     /// Configuration `cluster`.

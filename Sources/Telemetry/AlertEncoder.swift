@@ -21,6 +21,7 @@ public struct AlertEncoder: Sendable {
     public func encode(_ alert: Alert, into line: inout [UInt8]) {
         switch encoding {
         case .text: TextFormatter.format(alert, into: &line)
+        case .spool: AlertProtobuf.encode(alert, into: &line)
         case .camelCase, .daemon:
             var taken: [UInt8] = []
             swap(&taken, &line)

@@ -6,4 +6,6 @@ public enum AlertEncoding: String, Sendable, Hashable, CaseIterable {
     case daemon
     /// The lines of `karmor logs`, for people.
     case text
+    /// `SpoolKind` as one byte, then `feeder.Alert` or `feeder.Log`.
+    case spool
 }

@@ -55,6 +55,7 @@ final class AgentUnderTest {
         arguments += ["--policies", own + "/policies", "--alerts", alerts, "--run-directory", own + "/run"]
         arguments += ["--state-directory", own + "/state"]
         if !isThrottled { arguments.append("--no-throttle") }
+        if !options.contains(where: { $0.hasPrefix("--grpc") }) { arguments.append("--no-grpc") }
         // Never a rule for the packets of the machine itself.
         if !place.hasOwnNetwork { arguments.append("--no-packet-filter") }
         process.arguments = arguments + options

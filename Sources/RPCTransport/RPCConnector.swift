@@ -1,0 +1,86 @@
+import GRPCCore
+import GRPCNIOTransportHTTP2Posix
+import NIOCore
+import NIOPosix
+import NIOSSL
+import Synchronization
+
+/// Makes connections to agents and relays: to a unix socket, or by TLS 1.3 to a peer whose role and name are known before.
+package enum RPCConnector {
+    /// Whom to expect.
+    package struct Expectation: Sendable {
+        /// Its role.
+        package var role: PeerRole
+        /// Its name; `nil` for any.
+        package var name: String?
+
+        /// Expects a role, and a name if one is given.
+        package init(role: PeerRole, name: String? = nil) {
+            self.role = role
+            self.name = name
+        }
+    }
+
+    private static let handshakeLimit = TimeAmount.seconds(10)
+
+    /// A connection to a unix socket.
+    package static func local(
+        path: String, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) throws -> HTTP2ClientTransport.Posix {
+        try HTTP2ClientTransport.Posix(
+            target: .unixDomainSocket(path: path, authority: "localhost"), transportSecurity: .plaintext,
+            config: configuration(), eventLoopGroup: group)
+    }
+
+    /// A connection by TLS.
+    ///
+    /// - Parameters:
+    ///   - expecting: who has to be there; anybody else is closed before a request is sent.
+    ///   - refused: told why a connection was closed.
+    package static func secure(
+        host: String, port: Int, credentials: TLSCredentials, expecting: Expectation,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        refused: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws -> HTTP2ClientTransport.Posix {
+        var config = configuration()
+        config.channelDebuggingCallbacks.onCreateTCPConnection = { channel in
+            channel.eventLoop.makeCompletedFuture {
+                let address = "\(host):\(port)"
+                // No server name: addresses are no names (RFC 6066, section 3), and ours are in the certificate.
+                let handler = try NIOSSLClientHandler(context: credentials.clientContext, serverHostname: nil)
+                let check = PeerCheckHandler(address: address, deadline: handshakeLimit) { result in
+                    switch result {
+                    case .success(let certified):
+                        let identity = certified.identity
+                        let isExpected =
+                            identity.role == expecting.role && (expecting.name ?? identity.name) == identity.name
+                            && identity.trustDomain == credentials.identity.trustDomain
+                        if !isExpected {
+                            let name = expecting.name.map { "/\($0)" } ?? ""
+                            refused("\(address) is \(identity), not \(expecting.role.rawValue)\(name)")
+                        }
+                        return isExpected
+                    case .failure(let problem):
+                        refused("\(address): \(problem)")
+                        return false
+                    }
+                }
+                try channel.pipeline.syncOperations.addHandlers([handler, check], position: .first)
+            }
+        }
+        return try HTTP2ClientTransport.Posix(
+            target: .dns(host: host, port: port), transportSecurity: .customSecure, config: config,
+            eventLoopGroup: group)
+    }
+
+    /// Half a second at first, half a minute at most, and never two clients at the same moment.
+    private static func configuration() -> HTTP2ClientTransport.Posix.Config {
+        .defaults { config in
+            config.backoff = HTTP2ClientTransport.Config.Backoff(
+                initial: .milliseconds(500), max: .seconds(30), multiplier: 1.6, jitter: 0.3)
+            config.connection.keepalive = HTTP2ClientTransport.Config.Keepalive(
+                time: .seconds(20), timeout: .seconds(10), allowWithoutCalls: false)
+            config.http2.targetWindowSize = 1 << 20
+        }
+    }
+}

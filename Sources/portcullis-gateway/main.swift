@@ -1,0 +1,4 @@
+import GatewayService
+import Glibc
+
+exit(await GatewayProgram.run())

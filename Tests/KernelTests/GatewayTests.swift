@@ -1,0 +1,165 @@
+import Foundation
+import Testing
+
+extension KernelSuite {
+    /// The gateway of a running agent, asked by a client that knows KubeArmor only.
+    @Suite("Gateway")
+    struct GatewayTests {
+        /// Starts an agent that listens on a unix socket in its run directory.
+        private func start(
+            _ policies: [String: String], options: [String] = []
+        ) throws -> (Scratch, AgentUnderTest, address: String) {
+            let scratch = try Scratch()
+            let socket = scratch.agentDirectory + "/run/grpc.sock"
+            let agent = try AgentUnderTest(scratch, policies: policies, options: ["--grpc-socket", socket] + options)
+            try waitForGateway(agent)
+            return (scratch, agent, "unix:" + socket)
+        }
+
+        private func waitForGateway(_ agent: AgentUnderTest) throws {
+            let end = Date().addingTimeInterval(10)
+            while gateway(of: agent) == nil {
+                if Date() > end { throw ScratchError(text: "no gateway: \(agent.log)") }
+                AgentUnderTest.pause()
+            }
+        }
+
+        /// The process id of an agent's gateway.
+        private func gateway(of agent: AgentUnderTest) -> Int32? {
+            let children = try? String(
+                contentsOfFile: "/proc/\(agent.pid)/task/\(agent.pid)/children", encoding: .utf8)
+            return (children ?? "").split(separator: " ").compactMap { Int32($0) }.first {
+                let name = try? String(contentsOfFile: "/proc/\($0)/comm", encoding: .utf8)
+                return name == "portcullis-gate\n"
+            }
+        }
+
+        private func secretIsDenied(_ agent: AgentUnderTest, _ scratch: Scratch) {
+            let result = agent.victim("read", scratch.path("prot/secret"))
+            #expect(result.output.contains("EPERM"), "\(result)")
+        }
+
+        @Test func aForeignClientReadsEveryFieldOfAnAlert() throws {
+            let (scratch, agent, address) = try start([
+                "files.yaml": AgentUnderTest.policy("files", file: AgentUnderTest.protectedTree),
+                "programs.yaml": AgentUnderTest.policy(
+                    "programs", process: "matchPaths: [{path: @/bin/denied}]", action: "Audit"),
+            ])
+            #expect(ForeignClient.ask([address, "health", "4711"])["Retval"] as? Int == 4711)
+            let client = try ForeignClient([address, "watch", "alerts", "2"], folder: scratch.outside)
+            secretIsDenied(agent, scratch)
+            _ = agent.run([scratch.path("bin/denied"), scratch.path("work/marker")])
+            #expect(scratch.text("work/marker") != nil)
+            let records = client.records()
+            let alerts = agent.alerts(atLeast: 2)
+            #expect(records.count == 2 && alerts.count == 2, "\(records) \(alerts.map(\.fields))")
+            for (record, alert) in zip(records, alerts) { expectEqual(record, alert.fields) }
+            #expect(records.first?["Type"] as? String == "MatchedHostPolicy")
+            #expect(records.first?["Result"] as? String == "Permission denied")
+            #expect(records.first?["EventData"] as? [String: String] == ["Lsm": "FILE_OPEN"])
+            #expect(records.last?["Operation"] as? String == "Process")
+            #expect(records.last?["Action"] as? String == "Audit")
+        }
+
+        /// What the client printed has the fields of the alerts file, each with its value, and no other.
+        private func expectEqual(_ record: [String: Any], _ alert: [String: Any]) {
+            // Ours, which the client's proto does not know; and the two that only JSON prints when they are 0.
+            let ours: Set<String> = ["PolicyGeneration", "MatchedByObject", "ResourceAlias"]
+            var expected = alert.filter { !ours.contains($0.key) }
+            for name in ["PPID", "UID"] where expected[name] as? Int == 0 { expected[name] = nil }
+            #expect(Set(record.keys) == Set(expected.keys))
+            for (name, value) in expected {
+                let got = record[name].map { "\($0)" } ?? "nothing"
+                // int64 is a string in proto-JSON.
+                if let object = value as? [String: String] {
+                    #expect(record[name] as? [String: String] == object, "\(name)")
+                } else if let list = value as? [String] {
+                    #expect(record[name] as? [String] == list, "\(name)")
+                } else {
+                    #expect(got == "\(value)", "\(name)")
+                }
+            }
+        }
+
+        @Test func filtersOfAnotherStreamGiveNothing() throws {
+            let (scratch, agent, address) = try start([
+                "p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)
+            ])
+            let wrong = try ForeignClient([address, "watch", "alerts", "1", "system"], folder: scratch.outside)
+            #expect(wrong.records().isEmpty)
+            let all = try ForeignClient([address, "watch", "alerts", "1", "all"], folder: scratch.outside)
+            secretIsDenied(agent, scratch)
+            #expect(all.records().count == 1)
+        }
+
+        /// The gateway may die at any moment: files stay protected, alerts go to their file, and a new one goes on.
+        @Test func enforcementDoesNotNeedTheGateway() throws {
+            let (scratch, agent, address) = try start([
+                "p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)
+            ])
+            let first = try #require(gateway(of: agent))
+            #expect(kill(first, SIGKILL) == 0)
+            for _ in 0..<5 { secretIsDenied(agent, scratch) }
+            #expect(agent.alerts(atLeast: 5).count == 5)
+            let end = Date().addingTimeInterval(10)
+            while gateway(of: agent) == nil || gateway(of: agent) == first, Date() < end { AgentUnderTest.pause() }
+            let second = try #require(gateway(of: agent))
+            #expect(second != first)
+            let client = try ForeignClient([address, "watch", "alerts", "1"], folder: scratch.outside)
+            secretIsDenied(agent, scratch)
+            #expect(client.records().count == 1)
+            #expect(agent.log.contains("the gateway has ended"))
+        }
+
+        /// A front that dies takes no records with it that were written, and clients of the gateway notice nothing.
+        @Test func aStreamGoesOnWhenTheFrontIsReplaced() throws {
+            let (scratch, agent, address) = try start([
+                "p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)
+            ])
+            let client = try ForeignClient([address, "watch", "alerts", "2"], folder: scratch.outside)
+            secretIsDenied(agent, scratch)
+            _ = agent.alerts(atLeast: 1)
+            let front = try #require(agent.pid(of: "front"))
+            #expect(kill(front, SIGKILL) == 0)
+            let end = Date().addingTimeInterval(10)
+            while agent.pid(of: "front") == front, Date() < end { AgentUnderTest.pause() }
+            secretIsDenied(agent, scratch)
+            #expect(client.records().count == 2)
+        }
+
+        @Test func theGatewayHasNoRights() throws {
+            let (_, agent, address) = try start([:])
+            // Whoever answers has finished giving up what it had.
+            #expect(ForeignClient.ask([address, "health", "1"])["Retval"] as? Int == 1)
+            let pid = try #require(gateway(of: agent))
+            let lines = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+                .split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
+            for line in [
+                "Uid:\t65533\t65533\t65533\t65533", "Gid:\t65533\t65533\t65533\t65533", "Groups:",
+                "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1",
+                "Seccomp:\t2",
+            ] { #expect(lines.contains(line), "\(line) in \(lines)") }
+            // Nothing is listening but the unix socket.
+            let sockets = Shell.run("ss", "-tlnpH").output
+            #expect(!sockets.contains("pid=\(pid),"), "\(sockets)")
+        }
+
+        @Test func otherUsersAreNotLetIn() throws {
+            let (scratch, agent, address) = try start(
+                ["p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)],
+                options: ["--grpc-group", "61234"])
+            // The group opens the socket; only users who are named may ask.
+            let socket = String(address.dropFirst("unix:".count))
+            let outcome = Shell.run(
+                "setpriv", "--reuid=61235", "--regid=61234", "--clear-groups", "curl", "-s", "-o", "/dev/null", "-w",
+                "%{http_code}", "--http2-prior-knowledge", "--unix-socket", socket, "http://localhost/x", "-m", "5")
+            #expect(outcome.output == "000", "\(outcome)")
+            let permitted = Shell.run(
+                "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--http2-prior-knowledge", "--unix-socket",
+                socket,
+                "http://localhost/x", "-m", "5")
+            #expect(permitted.output != "000", "\(permitted)")
+            secretIsDenied(agent, scratch)
+        }
+    }
+}
