@@ -89,7 +89,7 @@ if !coreOnly {
             [
                 "RPCServices", "RPCTransport", "WireProtocol", "GatewayProtocol", "ControlProtocol", "ControlJSON",
                 "EventSpool",
-                "LinuxKernel", grpcCore, grpcTransport, nioPosix,
+                "LinuxKernel", grpcCore, grpcTransport, protobuf, nioPosix,
             ]),
         .executableTarget(name: "portcullis-gateway", dependencies: ["GatewayService"], swiftSettings: swift),
         module(
@@ -122,6 +122,9 @@ if !coreOnly {
             linkerSettings: [.linkedLibrary("seccomp")]),
         .executableTarget(name: "portcullis", dependencies: ["CommandLineTool"], swiftSettings: swift),
         tests(of: "Agent", ["AgentCore", "ControlProtocol"]),
+        tests(
+            of: "RPCServices",
+            ["RPCTransport", "WireProtocol", "EventSpool", "LinuxKernel", grpcCore, grpcTransport, nioPosix, protobuf]),
         tests(of: "CommandLineTool", ["ClientSupport", "ControlProtocol", "ControlJSON"]),
         tests(of: "TreeLauncher", ["ClientSupport", "ControlProtocol", "ControlJSON"]),
         .testTarget(

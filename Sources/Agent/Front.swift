@@ -25,6 +25,9 @@ final class Front {
     private let pipeline: PolicyPipeline
     private let server: ControlServer
     private let saved: AppliedPolicyFiles
+    private lazy var changes = PolicyChanges(
+        pipeline: pipeline, saved: saved, filtersPackets: settings.filtersPackets
+    ) { [unowned self] in logGaps() }
     private let treeFiles: TreePolicyFiles
     private let runtimes: RuntimeServer
     private let containers: ContainerRegistry
@@ -125,6 +128,7 @@ final class Front {
             AgentLog.error("the alert threads cannot be started")
             return 1
         }
+        if isStarted { telemetry.tell(.warning, "the front has ended and was replaced: its last records may be lost") }
         Channel.send(RoleDescriptor.guardian, ChannelMessage(.scanPolicies))
         while exitCode == nil {
             let more = feed.drain(containers.workload) { [pipeline] in pipeline.rule($0, generation: $1) }
@@ -203,7 +207,7 @@ final class Front {
         var store = pipeline.latestStore
         let problems = store.replaceFiles(scan)
         scan = [:]
-        for problem in problems where isStarted || problem.severity == .warning { AgentLog.warning("\(problem)") }
+        for problem in problems where isStarted || problem.severity == .warning { say(.warning, "\(problem)") }
         if !isStarted {
             let errors = problems.filter { $0.severity == .error }
             if !errors.isEmpty {
@@ -244,7 +248,7 @@ final class Front {
                         AgentLog.info("policies loaded again (generation \(generation))")
                     }
                 case .refused(let reason):
-                    AgentLog.error("policies not put in force: \(reason)")
+                    say(.error, "policies not put in force: \(reason)")
                     if !isStarted { exitCode = 1 }
                 }
             })
@@ -280,17 +284,37 @@ final class Front {
             ledger: telemetry.ledger, seesEvents: settings.usesEvents)
     }
 
+    /// On standard error and to gRPC clients.
+    private func say(_ level: AgentMessage.Level, _ text: String) {
+        switch level {
+        case .info: AgentLog.info(text)
+        case .warning: AgentLog.warning(text)
+        case .error: AgentLog.error(text)
+        }
+        telemetry.tell(level, text)
+    }
+
     private func logGaps() {
         let report = report
-        for line in gapLog.lines(rules: report.rules, gaps: report.gaps) { AgentLog.warning(line) }
+        for line in gapLog.lines(rules: report.rules, gaps: report.gaps) { say(.warning, line) }
+        telemetry.tell(.info, "policies in force (generation \(report.board.value(.generation)))")
     }
 
     // MARK: - Clients
 
     private func answer(_ request: ControlRequest, _ client: ControlServer.Client) {
+        guard !client.isGateway || request.isForGateway else {
+            server.send(.notPermitted(message: "the gateway may not ask this"), to: client)
+            return
+        }
         switch request {
-        case .apply(let documents, let dryRun): apply(documents, dryRun: dryRun, client)
-        case .delete(let kind, let namespace, let name): delete(kind, namespace, name, client)
+        case .apply(let documents, let dryRun):
+            if isComplete(client) { changes.apply(documents, dryRun: dryRun, answer(client)) }
+        case .delete(let kind, let namespace, let name):
+            if isComplete(client) { changes.delete(kind, namespace, name, answer(client)) }
+        case .policyEvent(let kind, let event): policyEvent(kind, event, client)
+        case .probe:
+            server.send(.probe(ProbeReport.workloads(pipeline.active?.store, host: host.name, node)), to: client)
         case .policies: server.send(.policies(summaries()), to: client)
         case .status: server.send(.status(report.status), to: client)
         case .rules(let start):
@@ -455,80 +479,21 @@ final class Front {
                 listener: listener))
     }
 
-    private func apply(_ documents: [PolicyDocument], dryRun: Bool, _ client: ControlServer.Client) {
-        guard isComplete(client) else { return }
-        var pieces: [AppliedPolicyFiles.Piece] = []
-        var problems: [String] = []
-        for document in documents {
-            let result = PolicyDocumentLoader().load(bytes: Array(document.text.utf8), file: document.name)
-            problems += result.diagnostics.filter { $0.severity == .error }.map(\.description)
-            guard result.isValid else { continue }
-            guard let parts = AppliedPolicyFiles.split(document.text, name: document.name, expecting: result.policies)
-            else {
-                problems.append("\(document.name): the documents cannot be told apart; apply them one by one")
-                continue
+    private func answer(_ client: ControlServer.Client) -> (PolicyChanges.Outcome) -> Void {
+        { [server] outcome in
+            switch outcome {
+            case .done(let messages): server.send(.done(messages: messages), to: client)
+            case .failed(let reasons): server.send(.failed(messages: reasons), to: client)
             }
-            pieces += parts
         }
-        guard problems.isEmpty else {
-            server.send(.failed(messages: problems), to: client)
-            return
-        }
-        let before = Set(pipeline.latestStore.entries.map { PolicyStore.Key($0.policy) })
-        let messages = pieces.map { piece in
-            let key = PolicyStore.Key(piece.policy)
-            return "\(key.text) \(before.contains(key) ? "modified" : "applied")\(dryRun ? " (dry run)" : "")"
-        }
-        if dryRun {
-            var store = pipeline.latestStore
-            store.apply(pieces.map(\.policy))
-            let problem = pipeline.problem(in: store)
-            server.send(problem.map { .failed(messages: [$0]) } ?? .done(messages: messages), to: client)
-            return
-        }
-        // Saved before in force: what is in force is never less than what a restart brings back.
-        do { for piece in pieces { try saved.save(piece) } } catch {
-            server.send(.failed(messages: ["\(error)"]), to: client)
-            return
-        }
-        var store = pipeline.latestStore
-        store.apply(pieces.map(\.policy))
-        pipeline.submit(
-            PolicyPipeline.Change(store: store) { [self] outcome in
-                switch outcome {
-                case .activated:
-                    logGaps()
-                    server.send(.done(messages: messages), to: client)
-                case .refused(let reason):
-                    for piece in pieces { saved.remove(PolicyStore.Key(piece.policy)) }
-                    server.send(.failed(messages: [reason]), to: client)
-                }
-            })
     }
 
-    private func delete(_ kind: String, _ namespace: String, _ name: String, _ client: ControlServer.Client) {
-        guard isComplete(client) else { return }
-        guard let policyKind = PolicyKind(rawValue: kind) else {
-            server.send(.failed(messages: ["kind '\(kind)' is not known"]), to: client)
+    private func policyEvent(_ kind: String, _ event: String, _ client: ControlServer.Client) {
+        guard let kind = PolicyKind(rawValue: kind), kind != .cluster, !lacksFiles, pipeline.active != nil else {
+            server.send(.policyEvent(.failure), to: client)
             return
         }
-        let key = PolicyStore.Key(kind: policyKind, namespace: namespace, name: name)
-        var store = pipeline.latestStore
-        switch store.delete(key) {
-        case .absent: server.send(.failed(messages: ["\(key.text) does not exist"]), to: client)
-        case .inFile(let file):
-            server.send(.failed(messages: ["\(key.text) is in \(file): remove it there"]), to: client)
-        case .deleted:
-            pipeline.submit(
-                PolicyPipeline.Change(store: store) { [self] outcome in
-                    switch outcome {
-                    case .activated:
-                        saved.remove(key)
-                        server.send(.done(messages: ["\(key.text) deleted"]), to: client)
-                    case .refused(let reason): server.send(.failed(messages: [reason]), to: client)
-                    }
-                })
-        }
+        changes.take(event, of: kind) { [server] in server.send(.policyEvent($0), to: client) }
     }
 
     private func isComplete(_ client: ControlServer.Client) -> Bool {

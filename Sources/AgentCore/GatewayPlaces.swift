@@ -1,4 +1,5 @@
 import GatewayProtocol
+import Workloads
 
 extension AgentSettings {
     /// Where records are kept for gRPC clients.
@@ -15,7 +16,7 @@ extension AgentSettings {
     /// What the gateway is told.
     var forGateway: GatewaySettings {
         var settings = GatewaySettings()
-        settings.host = host
+        settings.host = HostWorkload(configured: host).name
         settings.cluster = cluster
         settings.users = [isRootless ? frontUser : 0] + gatewayUsers
         settings.isRootless = isRootless

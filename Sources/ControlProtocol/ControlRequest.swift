@@ -17,8 +17,20 @@ public enum ControlRequest: Codable, Sendable, Equatable {
     /// Take over the listener of `process`, which has it as descriptor `listener` and waits; with documents it has
     /// a UTS namespace of its own, by which the agent knows its processes.
     case supervise(process: Int32, listener: Int32, documents: [PolicyDocument])
+    /// What KubeArmor's PolicyService was sent: the full kind name and the JSON of an event. The gateway asks it.
+    case policyEvent(kind: String, event: String)
+    /// Which workloads have which policies. The gateway asks it.
+    case probe
     /// End enforcement. Root only.
     case unlock
+
+    /// Whether the gateway may ask: nothing that ends enforcement or takes a process over comes from the network.
+    public var isForGateway: Bool {
+        switch self {
+        case .apply, .delete, .policies, .status, .rules, .policyEvent, .probe: true
+        case .logs, .filters, .supervise, .unlock: false
+        }
+    }
 }
 
 /// A policy file's name and text.

@@ -18,6 +18,10 @@ public enum ControlResponse: Codable, Sendable, Equatable {
     case filters(TreeFilters)
     /// Alerts that this client was too slow for.
     case lost(count: UInt64)
+    /// Answer to `policyEvent`.
+    case policyEvent(PolicyEventStatus)
+    /// Answer to `probe`: the policies of the host, then those of each container.
+    case probe([WorkloadPolicies])
 }
 
 /// What a supervised tree is started under.
@@ -37,6 +41,28 @@ public struct TreeFilters: Codable, Sendable, Equatable {
         self.treeProgram = treeProgram
         self.droppedCapabilities = droppedCapabilities
         self.gaps = gaps
+    }
+}
+
+/// What became of a policy event, in KubeArmor's words.
+public enum PolicyEventStatus: String, Codable, Sendable, Equatable, CaseIterable {
+    case failure, applied, deleted, modified, notExist, invalid, notEnabled
+}
+
+/// A workload and its policies, as KubeArmor's ProbeService tells of them.
+public struct WorkloadPolicies: Codable, Sendable, Equatable {
+    /// Name of the node or of the container.
+    public var name: String
+    /// The node itself.
+    public var isHost: Bool
+    /// The names of its policies, and each as JSON: `{"metadata":{"namespaceName","policyName"},"spec":{}}`.
+    public var policies: [PolicyDocument]
+
+    /// Creates an entry.
+    public init(name: String, isHost: Bool, policies: [PolicyDocument]) {
+        self.name = name
+        self.isHost = isHost
+        self.policies = policies
     }
 }
 

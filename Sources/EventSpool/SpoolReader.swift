@@ -15,6 +15,8 @@ public enum SpoolStart: Sendable, Hashable {
 public struct SpoolReader: ~Copyable, Sendable {
     /// A record as a reader gets it.
     public struct Record {
+        /// The spool that the number counts in.
+        public let spool: UInt64
         /// Its kind.
         public let kind: SpoolKind
         /// Its number.
@@ -27,7 +29,11 @@ public struct SpoolReader: ~Copyable, Sendable {
         public let payload: UnsafeRawBufferPointer
 
         /// Creates a record.
-        public init(kind: SpoolKind, sequence: UInt64, missed: UInt64, time: UInt64, payload: UnsafeRawBufferPointer) {
+        public init(
+            spool: UInt64, kind: SpoolKind, sequence: UInt64, missed: UInt64, time: UInt64,
+            payload: UnsafeRawBufferPointer
+        ) {
+            self.spool = spool
             self.kind = kind
             self.sequence = sequence
             self.missed = missed
@@ -145,7 +151,7 @@ public struct SpoolReader: ~Copyable, Sendable {
                 given += 1
                 body(
                     Record(
-                        kind: kind, sequence: sequence, missed: missed, time: time,
+                        spool: spool, kind: kind, sequence: sequence, missed: missed, time: time,
                         payload: UnsafeRawBufferPointer(rebasing: bytes[payload])))
             }
         }

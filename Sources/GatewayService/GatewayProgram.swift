@@ -48,10 +48,13 @@ public enum GatewayProgram {
         try link.start()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let peers = PeerRegistry()
+        let front = FrontLink(link)
         let source = SpoolSource(descriptor: GatewayDescriptor.spool, wake: link.records)
         let services: [any RegistrableRPCService] = [
             LogService(source: source), TelemetryService(source: source),
-            HealthService(services: ["feeder.LogService", "portcullis.v1.Telemetry"]),
+            PolicyService(front: front), ProbeService(front: front),
+            AgentControl(front: front, agent: settings.host),
+            HealthService(services: AgentMethods.services),
         ]
         let interceptor = AuthorizationInterceptor(peers: peers, table: AgentMethods.table(settings))
         let listener = RPCListener(

@@ -22,7 +22,7 @@ package struct TelemetryService: RegistrableRPCService {
             let cursor = try RecordStreaming.open(source, records)
             let name = SpoolName.text(cursor.spool)
             return StreamingServerResponse(metadata: [LogService.spoolKey: "\(name)"]) { writer in
-                let batch = BatchWriter(cursor: cursor, limit: Self.batchBytes)
+                let batch = BatchWriter(limit: Self.batchBytes)
                 return try await RecordStreaming.run(cursor, writer) { record, messages in
                     batch.add(record, ifMatching: filter, to: &messages)
                 }
@@ -77,15 +77,12 @@ extension SpoolKind {
 
 /// Encodes `portcullis.v1.Batch` from records, without a message object for each.
 final class BatchWriter {
-    private let cursor: any RecordCursor
     private let limit: Int
+    private var spool: UInt64 = 0
     /// Records that were missed before one that the filter left out.
     private var untold: [SpoolKind: UInt64] = [:]
 
-    init(cursor: any RecordCursor, limit: Int) {
-        self.cursor = cursor
-        self.limit = limit
-    }
+    init(limit: Int) { self.limit = limit }
 
     /// Adds a record to the last message, or begins another.
     func add(_ record: RecordView, ifMatching filter: RecordFilter, to messages: inout [RawMessage]) {
@@ -93,15 +90,18 @@ final class BatchWriter {
         let matches = filter.matches(record)
         guard matches || missed > 0 else { return }
         untold[record.kind] = nil
-        if messages.isEmpty || messages[messages.count - 1].bytes.count > limit { messages.append(begin()) }
+        if messages.isEmpty || messages[messages.count - 1].bytes.count > limit || spool != record.spool {
+            messages.append(begin(record.spool))
+        }
         // Of a record that does not match only what was missed before it is told.
         let payload = matches ? record.payload : UnsafeRawBufferPointer(start: nil, count: 0)
         append(record, missed: missed, payload, to: &messages[messages.count - 1].bytes)
     }
 
-    private func begin() -> RawMessage {
+    private func begin(_ spool: UInt64) -> RawMessage {
+        self.spool = spool
         var bytes: [UInt8] = []
-        var name = SpoolName.text(cursor.spool)
+        var name = SpoolName.text(spool)
         name.withUTF8 { ProtobufBytes.field(1, UnsafeRawBufferPointer($0), to: &bytes) }
         return RawMessage(bytes)
     }

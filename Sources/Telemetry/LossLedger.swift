@@ -12,10 +12,13 @@ public struct SinkAccount: Sendable, Hashable {
     public var failed: UInt64
     /// errno of the sink's last failure.
     public var lastError: Int32
+    /// Of the lines offered, those that tell of the agent itself.
+    public var messages: UInt64
 
     /// Creates an account.
     public init(
-        name: String, offered: UInt64, sent: UInt64, overflowed: UInt64, failed: UInt64, lastError: Int32
+        name: String, offered: UInt64, sent: UInt64, overflowed: UInt64, failed: UInt64, lastError: Int32,
+        messages: UInt64 = 0
     ) {
         self.name = name
         self.offered = offered
@@ -23,6 +26,7 @@ public struct SinkAccount: Sendable, Hashable {
         self.overflowed = overflowed
         self.failed = failed
         self.lastError = lastError
+        self.messages = messages
     }
 
     /// Lines that did not arrive.
@@ -56,6 +60,8 @@ public struct LossLedger: Sendable, Hashable {
     /// Whether the books agree: nothing vanished without being counted.
     public var isBalanced: Bool {
         generated == emitted + suppressed
-            && sinks.allSatisfy { $0.offered == emitted + announcements && $0.sent + $0.dropped <= $0.offered }
+            && sinks.allSatisfy {
+                $0.offered == emitted + announcements + $0.messages && $0.sent + $0.dropped <= $0.offered
+            }
     }
 }

@@ -11,6 +11,7 @@ public final class SinkQueue: Sendable {
         var head = 0
         var bytes = 0
         var offered: UInt64 = 0
+        var messages: UInt64 = 0
         var overflowed: UInt64 = 0
         var abandoned: UInt64 = 0
         var isStopping = false
@@ -49,9 +50,10 @@ public final class SinkQueue: Sendable {
     }
 
     /// Queues a line, or counts it as overflowed when there is no room. Never waits for the sink.
-    @discardableResult public func offer(_ line: [UInt8], isBlock: Bool) -> Bool {
+    @discardableResult public func offer(_ line: [UInt8], isBlock: Bool, isMessage: Bool = false) -> Bool {
         let (isTaken, wasEmpty) = state.withLock { state -> (Bool, Bool) in
             state.offered += 1
+            if isMessage { state.messages += 1 }
             let usable = isBlock ? capacity : capacity - reserved
             let usableBytes = isBlock ? capacityBytes : capacityBytes - capacityBytes / capacity * reserved
             guard !state.isStopping, state.count < usable, state.bytes + line.count <= usableBytes else {
@@ -119,7 +121,7 @@ public final class SinkQueue: Sendable {
         return state.withLock { state in
             SinkAccount(
                 name: name, offered: state.offered, sent: counters.written, overflowed: state.overflowed,
-                failed: counters.lost + state.abandoned, lastError: counters.lastError)
+                failed: counters.lost + state.abandoned, lastError: counters.lastError, messages: state.messages)
         }
     }
 

@@ -70,6 +70,12 @@ public final class TelemetryPipeline: Sendable {
         }
     }
 
+    /// Tells gRPC clients of the agent itself; files have alerts only.
+    public func tell(_ level: AgentMessage.Level, _ text: String) {
+        let line = AgentMessage(wallClock: clock.wall(), level: level, text: text).encoded(of: builder.node)
+        for queue in queues where queue.encoding == .spool { queue.offer(line, isBlock: false, isMessage: true) }
+    }
+
     /// Changes throttling; counts and silences go on.
     public func setThrottling(_ settings: ThrottleSettings) {
         state.withLock { $0.throttle.settings = settings }

@@ -92,6 +92,96 @@ extension KernelSuite {
             #expect(all.records().count == 1)
         }
 
+        private func event(_ type: String, _ name: String, path: String, selector: String = "nodeSelector") -> String {
+            let labels = selector == "nodeSelector" ? ["kubearmor.io/hostname": "*"] : ["app": "web"]
+            // As karmor sends it: what was not written is there all the same.
+            let object: [String: Any] = [
+                "metadata": ["name": name, "creationTimestamp": NSNull()],
+                "spec": [
+                    selector: ["matchLabels": labels], "process": [:], "network": [:], "capabilities": [:],
+                    "syscalls": [:], "file": ["matchPaths": [["path": path]]], "severity": 7, "message": "pushed",
+                    "tags": ["grpc"], "action": "Block",
+                ], "status": [:],
+            ]
+            let data = try? JSONSerialization.data(withJSONObject: ["type": type, "object": object])
+            return String(decoding: data ?? Data(), as: UTF8.self)
+        }
+
+        private func push(_ address: String, _ event: String, _ service: String = "host") -> String? {
+            let answer = ForeignClient.ask([address, "policy", service], input: event)
+            return answer["status"] as? String ?? "\(answer)"
+        }
+
+        @Test func aForeignClientPushesPoliciesThatHold() throws {
+            let (scratch, agent, address) = try start([:])
+            let path = scratch.path("prot/secret")
+            #expect(agent.victim("read", path).output.contains("SECRET"))
+            #expect(push(address, event("ADDED", "pushed", path: path)) == "Applied")
+            let client = try ForeignClient([address, "watch", "alerts", "1"], folder: scratch.outside)
+            secretIsDenied(agent, scratch)
+            let records = client.records()
+            #expect(records.count == 1 && records.first?["PolicyName"] as? String == "pushed")
+            #expect(records.first?["Message"] as? String == "pushed" && records.first?["Severity"] as? String == "7")
+            #expect(push(address, event("ADDED", "pushed", path: path)) == "Applied", "the same again")
+            #expect(push(address, event("ADDED", "pushed", path: scratch.path("prot/sub/deep"))) == "Modified")
+            #expect(agent.victim("read", path).output.contains("SECRET"))
+            #expect(push(address, event("DELETED", "pushed", path: path)) == "Deleted")
+            #expect(push(address, event("DELETED", "pushed", path: path)) == "NotExist")
+            #expect(agent.alerts().count == 1)
+        }
+
+        @Test func eventsThatMeanNothingChangeNothing() throws {
+            let (scratch, agent, address) = try start([
+                "p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)
+            ])
+            let path = scratch.path("work/plain")
+            for text in [
+                "", "{", "[]", "{\"type\":\"ADDED\"}", event("ADDED", "", path: path),
+                event("REMOVED", "x", path: path),
+                event("ADDED", "x", path: "relative"), event("ADDED", "../../x", path: path),
+                event("ADDED", "x", path: path).replacingOccurrences(of: "matchPaths", with: "matchPath"),
+                String(repeating: "[", count: 100_000),
+            ] { #expect(push(address, text) == "Invalid", "\(text.prefix(200))") }
+            #expect(
+                push(address, event("ADDED", "x", path: path), "network") == "NotEnabled", "the packet filter is off")
+            #expect(push(address, event("ADDED", "x", path: path, selector: "selector"), "container") == "Applied")
+            #expect(push(address, event("DELETED", "p", path: path)) == "Failure", "what a file says stays")
+            secretIsDenied(agent, scratch)
+            #expect(agent.tool("get", "policies").output.components(separatedBy: "\n").count == 4)
+        }
+
+        @Test func aForeignClientReadsProbeData() throws {
+            let (scratch, agent, address) = try start([
+                "p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)
+            ])
+            #expect(push(address, event("ADDED", "pushed", path: scratch.path("work/plain"))) == "Applied")
+            let hosts = try #require(ForeignClient.ask([address, "probe"])["hostMap"] as? [String: Any])
+            #expect(hosts.count == 1)
+            let host = try #require(hosts.values.first as? [String: Any])
+            #expect(host["policyList"] as? [String] == ["p", "pushed"])
+            let policies = try #require(host["policyDataList"] as? [[String: Any]])
+            let metadata = policies.map { $0["metadata"] as? [String: String] }
+            #expect(metadata.map { $0?["policyName"] } == ["p", "pushed"])
+            let spec = try #require(policies.last?["spec"] as? [String: Any])
+            let file = try #require(spec["file"] as? [String: [[String: Any]]])
+            #expect(file["matchPaths"]?.first?["path"] as? String == scratch.path("work/plain"))
+            #expect(spec["action"] as? String == "Block")
+            _ = agent
+        }
+
+        /// What the agent says of itself is the third stream.
+        @Test func messagesTellOfTheAgent() throws {
+            let (scratch, agent, address) = try start([:])
+            let client = try ForeignClient([address, "watch", "messages", "1"], folder: scratch.outside)
+            #expect(push(address, event("ADDED", "pushed", path: scratch.path("prot/secret"))) == "Applied")
+            let record = try #require(client.records().first)
+            #expect(
+                Set(record.keys).isSuperset(of: [
+                    "Timestamp", "UpdatedTime", "ClusterName", "HostName", "Level", "Message",
+                ]))
+            #expect(agent.log.contains(record["Message"] as? String ?? "nothing"))
+        }
+
         /// The gateway may die at any moment: files stay protected, alerts go to their file, and a new one goes on.
         @Test func enforcementDoesNotNeedTheGateway() throws {
             let (scratch, agent, address) = try start([
