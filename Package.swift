@@ -27,6 +27,7 @@ let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
+let asn1 = Target.Dependency.product(name: "SwiftASN1", package: "swift-asn1")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 // C targets know the kernel, `LinuxKernel` and `EventRing` make them Swift, the engine is pure, enforcement joins
@@ -83,12 +84,13 @@ if !coreOnly {
         module(
             "RPCTransport",
             ["LinuxKernel", grpcCore, grpcTransport, nioCore, nioPosix, nioTLS, nioSSL, x509, crypto]),
+        module("CertificateAuthority", ["RPCTransport", x509, crypto, asn1]),
         module("RPCServices", ["WireProtocol", "RPCTransport", "EventSpool", "ProtobufCoding", grpcCore, protobuf]),
         module(
             "GatewayService",
             [
                 "RPCServices", "RPCTransport", "WireProtocol", "GatewayProtocol", "ControlProtocol", "ControlJSON",
-                "EventSpool",
+                "ClientSupport", "EventSpool",
                 "LinuxKernel", grpcCore, grpcTransport, protobuf, nioPosix,
             ]),
         .executableTarget(name: "portcullis-gateway", dependencies: ["GatewayService"], swiftSettings: swift),
@@ -110,6 +112,7 @@ if !coreOnly {
         module(
             "CommandLineTool",
             [
+                "CertificateAuthority", "RPCTransport",
                 "ClientSupport", "ControlProtocol", "ControlJSON", "PolicyLoading", "PolicyEngine", "PolicyModel",
                 "LinuxKernel", "Telemetry", "SyscallEnforcement", "NetworkEnforcement", argumentParser,
             ]),
@@ -124,7 +127,10 @@ if !coreOnly {
         tests(of: "Agent", ["AgentCore", "ControlProtocol"]),
         tests(
             of: "RPCServices",
-            ["RPCTransport", "WireProtocol", "EventSpool", "LinuxKernel", grpcCore, grpcTransport, nioPosix, protobuf]),
+            [
+                "RPCTransport", "WireProtocol", "EventSpool", "LinuxKernel", "CertificateAuthority", grpcCore,
+                grpcTransport, nioPosix, protobuf, x509,
+            ]),
         tests(of: "CommandLineTool", ["ClientSupport", "ControlProtocol", "ControlJSON"]),
         tests(of: "TreeLauncher", ["ClientSupport", "ControlProtocol", "ControlJSON"]),
         .testTarget(
@@ -149,6 +155,7 @@ let networkPackages: [Package.Dependency] = [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+    .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
 ]
 

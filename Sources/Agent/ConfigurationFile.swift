@@ -105,6 +105,16 @@ enum ConfigurationFile {
                 }
                 return user
             }
+        case "grpcListen": settings.secureListeners += try strings()
+        // KubeArmor's: every address of the machine. `tlsEnabled` has to be there, too.
+        case "gRPC": settings.secureListeners.append("[::]:\(try integer(0...65_535))")
+        case "tlsEnabled":
+            guard try boolean() else {
+                throw ConfigurationError(
+                    text: "\(place): there is no gRPC over TCP without TLS; leave gRPC and tlsEnabled out")
+            }
+        case "tlsCertPath": settings.tlsFolder = try string()
+        case "grpcRelayMayChange": settings.relayMayChange = try boolean()
         case "gatewayUser": settings.gatewayUser = UInt32(try integer(1...Int(UInt32.max - 1)))
         case "spoolBytes": settings.spoolBytes = try integer((1 << 16)...(1 << 40))
         case "cluster": settings.cluster = try string()
@@ -146,6 +156,13 @@ enum ConfigurationFile {
         }
         guard settings.gatewayUsers.isEmpty || settings.gatewayGroup != nil else {
             throw ConfigurationError(text: "users of the gRPC socket need a group that reaches it (grpcGroup)")
+        }
+        for text in settings.secureListeners where TCPSocket.Place(text) == nil {
+            throw ConfigurationError(
+                text: "'\(text)' must be ADDRESS:PORT, the address numeric, an IPv6 address in brackets")
+        }
+        guard settings.secureListeners.count <= 8 else {
+            throw ConfigurationError(text: "more than 8 places to listen at")
         }
         guard settings.spoolBytes >= 1 << 16 else {
             throw ConfigurationError(text: "the spool needs at least 65536 bytes")

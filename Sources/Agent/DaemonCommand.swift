@@ -113,6 +113,14 @@ struct DaemonCommand: ParsableCommand {
         name: .customLong("grpc-user"),
         help: ArgumentHelp("User of that group who may ask; may be given more than once.", valueName: "uid"))
     var grpcUser: [UInt32] = []
+    @Option(
+        name: .customLong("grpc-listen"),
+        help: ArgumentHelp(
+            "Offer gRPC here, by TLS 1.3 with certificates on both sides; may be given more than once.",
+            valueName: "address:port"))
+    var grpcListen: [String] = []
+    @Option(help: ArgumentHelp("Folder with ca.crt, server.crt and server.key for that.", valueName: "path"))
+    var tlsFolder: String?
     @Option(help: ArgumentHelp("User id of the gateway, which speaks gRPC.", valueName: "uid"))
     var gatewayUser: UInt32?
     @Option(help: ArgumentHelp("Most bytes of records kept for gRPC clients.", valueName: "bytes"))
@@ -190,6 +198,8 @@ struct DaemonCommand: ParsableCommand {
         if let grpcSocket { result.gatewaySocketPath = Self.absolute(grpcSocket) }
         if let grpcGroup { result.gatewayGroup = grpcGroup }
         result.gatewayUsers += grpcUser
+        result.secureListeners += grpcListen
+        if let tlsFolder { result.tlsFolder = Self.absolute(tlsFolder) }
         if let gatewayUser { result.gatewayUser = gatewayUser }
         if let spoolBytes { result.spoolBytes = spoolBytes }
         try ConfigurationFile.checkGateway(result)

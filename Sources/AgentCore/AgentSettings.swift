@@ -42,6 +42,12 @@ package struct AgentSettings: Sendable, Equatable {
     package var gatewayGroup: UInt32?
     /// Users besides root who may use it.
     package var gatewayUsers: [UInt32] = []
+    /// Where gRPC is offered by TLS, `ADDRESS:PORT`; nowhere unless told.
+    package var secureListeners: [String] = []
+    /// Folder with `ca.crt`, `server.crt` and `server.key`.
+    package var tlsFolder = "/etc/portcullis/tls"
+    /// A relay may change policies in the name of whoever asked it.
+    package var relayMayChange = false
     /// Most bytes of the spool.
     package var spoolBytes = 64 << 20
     /// `ClusterName` of alerts.
@@ -98,6 +104,7 @@ package struct AgentSettings: Sendable, Equatable {
             "stateDirectory=\(stateDirectory)", "socketPath=\(socketPath)", "frontUser=\(frontUser)",
             "frontGroup=\(frontGroup)", "usesGateway=\(usesGateway)", "gatewayUser=\(gatewayUser)",
             "gatewaySocketPath=\(gatewaySocketPath)", "spoolBytes=\(spoolBytes)",
+            "tlsFolder=\(tlsFolder)", "relayMayChange=\(relayMayChange)",
             "cluster=\(cluster)", "host=\(host)", "filePosture=\(postures.file.rawValue)",
             "networkPosture=\(postures.network.rawValue)", "capabilitiesPosture=\(postures.capabilities.rawValue)",
             "failures=\(failures.allowing)", "deadlineMilliseconds=\(deadlineMilliseconds)",
@@ -107,7 +114,7 @@ package struct AgentSettings: Sendable, Equatable {
             "filtersPackets=\(filtersPackets)", "packetLogGroup=\(packetLogGroup)",
             "removesPacketRules=\(removesPacketRules)",
         ]
-        lines += gatewayUsers.map { "gatewayMember=\($0)" }
+        lines += gatewayUsers.map { "gatewayMember=\($0)" } + secureListeners.map { "secureListener=\($0)" }
         if let gatewayGroup { lines.append("gatewayGroup=\(gatewayGroup)") }
         return lines.flatMap { Array($0.utf8) + [Self.separator] }
     }
@@ -139,6 +146,9 @@ package struct AgentSettings: Sendable, Equatable {
         case "gatewayMember":
             guard let user = UInt32(value) else { return false }
             gatewayUsers.append(user)
+        case "secureListener": secureListeners.append(value)
+        case "tlsFolder": tlsFolder = value
+        case "relayMayChange": return store(Bool(value), \.relayMayChange)
         case "spoolBytes": return store(Int(value), \.spoolBytes)
         case "policyPath": policyPaths.append(value)
         case "nodeLabel": nodeLabels.append(value)

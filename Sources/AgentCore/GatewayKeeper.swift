@@ -9,6 +9,8 @@ struct GatewayKeeper {
     private let program: Int32
     private let settingsMemory: Int32
     private let listener: Int32
+    /// Listening sockets for TLS.
+    private let secure: [Int32]
     private let spool: Int32
     private let state: Int32
     /// Signalled by the front when the spool has records.
@@ -32,6 +34,14 @@ struct GatewayKeeper {
         wake = try EventDescriptor.make()
         spool = try Self.directory(settings.spoolDirectory)
         state = try Self.directory(settings.gatewayStateDirectory)
+        var secure: [Int32] = []
+        for text in settings.secureListeners {
+            guard let place = TCPSocket.Place(text) else { throw KernelError("parse an address", errno: EINVAL) }
+            let socket = try TCPSocket.listen(place)
+            AgentLog.info("gRPC by TLS on port \(try TCPSocket.port(of: socket.raw))")
+            secure.append(try socket.duplicate().release())
+        }
+        self.secure = secure
         listener = try UnixSocket.listen(
             path: settings.effectiveGatewaySocketPath, mode: settings.gatewayGroup == nil ? 0o600 : 0o660,
             replacingStale: true
@@ -69,7 +79,11 @@ struct GatewayKeeper {
         if process == nil, KernelClock.monotonic >= startAt { start(front: front) }
         guard let channel = process?.channel else { return }
         while let message = Self.receive(channel) {
-            if message.kind == .askControl { connect(front: front) }
+            switch message.kind {
+            case .askControl: connect(front: front)
+            case .askCredentials: sendCredentials(to: channel)
+            default: break
+            }
         }
     }
 
@@ -84,11 +98,14 @@ struct GatewayKeeper {
                 (launch.uid, launch.gid) = (settings.gatewayUser, settings.gatewayUser)
                 (launch.keepCapabilities, launch.boundingSet) = ([], [])
             }
-            let map: [(Int32, Int32)] = [
+            var map: [(Int32, Int32)] = [
                 (settingsMemory, GatewayDescriptor.settings), (theirs, GatewayDescriptor.guardian),
                 (wake, GatewayDescriptor.wake), (spool, GatewayDescriptor.spool), (state, GatewayDescriptor.state),
                 (listener, GatewayDescriptor.local),
             ]
+            for (index, socket) in secure.enumerated() {
+                map.append((socket, GatewayDescriptor.firstSecure + Int32(index)))
+            }
             let child = try ProcessLauncher.spawn(
                 program: program, arguments: ["portcullis-gateway"],
                 descriptorMap: map.map { ProcessLauncher.PassedDescriptor(parent: $0.0, child: $0.1) },
@@ -108,6 +125,23 @@ struct GatewayKeeper {
         RawDescriptor.setNonblocking(pair.first.raw, true)
         Channel.send(front, ChannelMessage(.gateway), descriptor: pair.first.raw)
         _ = try? UnixSocket.send(channel, bytes: GatewayMessage(.control).bytes, descriptors: [pair.second.raw])
+    }
+
+    /// Opens the files of the TLS identity, which the gateway has no right to. They may have been replaced since the last time.
+    private func sendCredentials(to channel: Int32) {
+        var count: UInt8 = 0
+        for (number, name) in [(UInt8(0), "ca.crt"), (1, "server.crt"), (2, "server.key")] {
+            let path = settings.tlsFolder + "/" + name
+            let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+            guard file >= 0 else {
+                AgentLog.warning("\(path): \(String(cString: strerror(errno)))")
+                continue
+            }
+            defer { RawDescriptor.close(file) }
+            let message = GatewayMessage(.credential, number: number)
+            if (try? UnixSocket.send(channel, bytes: message.bytes, descriptors: [file])) != nil { count += 1 }
+        }
+        _ = try? UnixSocket.send(channel, bytes: GatewayMessage(.credentialsEnd, number: count).bytes)
     }
 
     /// Stops it and removes its socket.

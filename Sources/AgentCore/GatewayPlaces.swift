@@ -20,6 +20,8 @@ extension AgentSettings {
         settings.cluster = cluster
         settings.users = [isRootless ? frontUser : 0] + gatewayUsers
         settings.isRootless = isRootless
+        settings.secureListeners = secureListeners.count
+        settings.relayMayChange = relayMayChange
         return settings
     }
 }

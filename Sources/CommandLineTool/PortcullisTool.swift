@@ -54,7 +54,7 @@ struct PortcullisCommand: ParsableCommand {
             GetCommand.self,
             StatusCommand.self, RunCommand.self, ContainerProfileCommand.self,
             SystemdCommand.self, LogsCommand.self, ProbeCommand.self,
-            UnlockCommand.self,
+            UnlockCommand.self, CertsCommand.self,
             VersionCommand.self,
         ])
 }

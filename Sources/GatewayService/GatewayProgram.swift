@@ -1,11 +1,8 @@
-import GRPCCore
-import GRPCNIOTransportHTTP2Posix
+import ClientSupport
 import GatewayProtocol
 import Glibc
 import LinuxKernel
-import NIOPosix
 import RPCServices
-import RPCTransport
 
 /// The gateway: everything that speaks gRPC. It has no capability, a user of its own and a seccomp filter without execve and
 /// without sockets to the network: what listens was bound by the guardian. When it dies, enforcement and alerts to files go on.
@@ -46,28 +43,17 @@ public enum GatewayProgram {
         let before = ending.generation
         let link = GuardianLink { ending.signal() }
         try link.start()
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let peers = PeerRegistry()
-        let front = FrontLink(link)
-        let source = SpoolSource(descriptor: GatewayDescriptor.spool, wake: link.records)
-        let services: [any RegistrableRPCService] = [
-            LogService(source: source), TelemetryService(source: source),
-            PolicyService(front: front), ProbeService(front: front),
-            AgentControl(front: front, agent: settings.host),
-            HealthService(services: AgentMethods.services),
-        ]
-        let interceptor = AuthorizationInterceptor(peers: peers, table: AgentMethods.table(settings))
-        let listener = RPCListener(
-            descriptor: GatewayDescriptor.local, security: .local(users: Set(settings.users)), peers: peers,
-            group: group, connectionLimit: settings.connections)
-        let server = GRPCServer(
-            transport: HTTP2ServerTransport.Custom(listenerFactory: listener, config: configuration),
-            services: services, interceptors: [interceptor])
+        let servers = GatewayServers(settings, link)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await server.serve() }
+            tasks.addTask { try await servers.serveLocal() }
+            tasks.addTask {
+                try await servers.serveSecure()
+                // Whether or not there is something to serve, the unix socket is served on.
+                await ending.wait(after: before)
+            }
             tasks.addTask { await ending.wait(after: before) }
             try await tasks.next()
-            server.beginGracefulShutdown()
+            servers.stop()
             // Streams have no end of their own; whoever still reads has read enough.
             try? await Task.sleep(for: .milliseconds(200))
             tasks.cancelAll()
@@ -75,18 +61,9 @@ public enum GatewayProgram {
         return 0
     }
 
-    private static var configuration: HTTP2ServerTransport.Custom<RPCListener>.Config {
-        var configuration = HTTP2ServerTransport.Custom<RPCListener>.Config.defaults
-        configuration.connection.keepalive = HTTP2ServerTransport.Config.Keepalive(
-            time: .seconds(20), timeout: .seconds(10),
-            clientBehavior: HTTP2ServerTransport.Config.ClientKeepaliveBehavior(
-                minPingIntervalWithoutCalls: .seconds(10), allowWithoutCalls: true))
-        configuration.http2.maxConcurrentStreams = 128
-        return configuration
-    }
-
-    private static func report(_ text: String) {
-        let bytes = Array((text + "\n").utf8)
+    static func report(_ text: String) {
+        // Of a peer's words nothing reaches the log that would be more than text in it.
+        let bytes = Array((SafeText.line(text) + "\n").utf8)
         _ = bytes.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
     }
 }

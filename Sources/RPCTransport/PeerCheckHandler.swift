@@ -60,13 +60,20 @@ final class PeerCheckHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if !isDecided { fail("TLS: \(error)", context) }
+        if !isDecided { fail(Self.reason(error), context) }
         context.fireErrorCaught(error)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         if !isDecided { fail("closed before the handshake was over", context) }
         context.fireChannelInactive()
+    }
+
+    /// Of what BoringSSL says, the part that people can look up.
+    private static func reason(_ error: any Error) -> String {
+        let text = "\(error)"
+        guard let start = text.range(of: "OPENSSL_internal:") else { return "TLS: \(text.prefix(200))" }
+        return "TLS: " + text[start.upperBound...].prefix { $0.isLetter || $0.isNumber || $0 == "_" }
     }
 
     private func check(_ certificate: NIOSSLCertificate?, _ context: ChannelHandlerContext) throws {

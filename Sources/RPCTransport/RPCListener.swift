@@ -90,7 +90,7 @@ package struct RPCListener: HTTP2ServerTransport.ListenerFactory {
         case .mutualTLS(let credentials):
             let handler = NIOSSLServerHandler(context: credentials.context)
             let report = report
-            let address = channel.remoteAddress?.description ?? "unknown"
+            let address = Self.text(channel.remoteAddress)
             let check = PeerCheckHandler(address: address, deadline: Self.handshakeLimit) { result in
                 switch result {
                 case .success(let certified):
@@ -114,9 +114,15 @@ package struct RPCListener: HTTP2ServerTransport.ListenerFactory {
     }
 
     private func refuse(_ channel: any Channel, _ reason: String) {
-        report(.refused(address: channel.remoteAddress?.description ?? "unix socket", reason: reason))
+        report(.refused(address: Self.text(channel.remoteAddress), reason: reason))
         // Nobody knows it by now, so nothing it might ask for is answered. An error here would end the listener.
         channel.eventLoop.execute { channel.close(promise: nil) }
+    }
+
+    /// `ADDRESS:PORT`, an IPv6 address in brackets.
+    private static func text(_ address: NIOCore.SocketAddress?) -> String {
+        guard let address, let host = address.ipAddress, let port = address.port else { return "the unix socket" }
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 
     /// `struct ucred`, as SO_PEERCRED fills it in (unix(7)).
