@@ -1,45 +1,53 @@
+import AgentCore
 import ControlJSON
 import ControlProtocol
 import Glibc
 import Telemetry
 import Workloads
 
-/// The containers that runtimes have sent, by number: those that are alive, and for a while those that have ended, as alerts of
-/// them may still be on their way. The living ones are kept on disk, so that a front that replaces another knows them.
+/// Who containers are, by number: those that are alive, and for a while those that have ended, as alerts of them may still be on their
+/// way. The living ones are kept on disk, so that a front that replaces another knows them.
 final class ContainerRegistry {
+    /// What is kept of a container.
+    struct Entry: Codable {
+        var identity: ContainerIdentity
+        var origin: ContainerOrigin
+    }
+
     private let directory: String
-    private var known: [UInt64: ContainerIdentity] = [:]
+    private var known: [UInt64: Entry] = [:]
     private var ended: [UInt64] = []
     private static let endedLimit = 256
 
     /// - Parameter directory: `<state directory>/containers`, owned by the front.
     init(directory: String) { self.directory = directory }
 
-    /// A container's number, without the mark that makes it a workload.
     private func path(_ number: UInt64) -> String { "\(directory)/\(number).json" }
 
-    /// Takes a new container in.
-    func add(_ identity: ContainerIdentity, as number: UInt64) throws {
-        let text = String(decoding: try ControlCoding.encode(identity), as: UTF8.self)
-        try SavedFile.write(text, to: path(number))
-        known[number] = identity
+    /// Takes a container in, or what was found out about it since. Numbers are without the mark that makes a workload of them.
+    func put(_ entry: Entry, as number: UInt64) throws {
+        let text = String(decoding: try ControlCoding.encode(entry), as: UTF8.self)
+        // It need not outlive the machine.
+        try SavedFile.write(text, to: path(number), isLasting: false)
+        known[number] = entry
     }
 
     /// A container is no more.
     func end(_ number: UInt64) {
         unlink(path(number))
+        guard known[number] != nil else { return }
         ended.append(number)
         if ended.count > Self.endedLimit { known[ended.removeFirst()] = nil }
     }
 
     /// Reads what a front before has kept.
-    func load() -> [UInt64: ContainerIdentity] {
+    func load() -> [UInt64: Entry] {
         for name in SavedFile.names(in: directory) {
             guard name.hasSuffix(".json"), let number = UInt64(name.dropLast(5)),
                 let bytes = SavedFile.contents(of: path(number)),
-                let identity = try? ControlCoding.decode(ContainerIdentity.self, bytes)
+                let entry = try? ControlCoding.decode(Entry.self, bytes)
             else { continue }
-            known[number] = identity
+            known[number] = entry
         }
         return known
     }
@@ -50,13 +58,10 @@ final class ContainerRegistry {
         known = [:]
     }
 
-    /// Who a container is.
-    func identity(_ number: UInt64) -> ContainerIdentity? { known[number] }
-
     /// A container as its alerts show it; `nil` for the host.
     func workload(_ number: UInt32) -> AlertWorkload? {
         guard number != 0 else { return nil }
-        let identity = known[UInt64(number)] ?? ContainerIdentity(id: "", name: "unknown")
+        let identity = known[UInt64(number)]?.identity ?? ContainerIdentity(id: "", name: "unknown")
         return AlertWorkload(
             namespaceName: identity.namespace, podName: identity.podName.isEmpty ? identity.name : identity.podName,
             labels: identity.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ","),

@@ -30,7 +30,8 @@ final class Front {
     ) { [unowned self] in logGaps() }
     private let treeFiles: TreePolicyFiles
     private let runtimes: RuntimeServer
-    private let containers: ContainerRegistry
+    private let registry: ContainerRegistry
+    private var containers: ContainerDesk?
     private var scan: [String: LoadResult] = [:]
     private var isStarted: Bool
     /// A front that replaces another found a policy file that does not load: what that file had is in force, but not known
@@ -83,7 +84,7 @@ final class Front {
         feed = try AlertFeed(pipeline: telemetry)
         pipeline = PolicyPipeline(
             node: node, postures: settings.postures, seesEvents: settings.usesEvents,
-            packetLogGroup: settings.packetLogGroup, firstNumber: board.value(.generation) + 1,
+            packetLogGroup: settings.packetLogGroup, newNumber: { [board] in board.next(.numbers) },
             send: { message, contents in
                 guard let contents else { return Channel.send(RoleDescriptor.peer, message) }
                 guard let memory = try? SealedRegion.seal(contents, name: "portcullis-policies") else { return false }
@@ -96,10 +97,13 @@ final class Front {
         treeFiles = TreePolicyFiles(directory: settings.stateDirectory + "/trees")
         runtimes = RuntimeServer(
             listener: RoleDescriptor.runtimes, permittedUsers: settings.isRootless ? [settings.frontUser] : [])
-        containers = ContainerRegistry(directory: settings.stateDirectory + "/containers")
+        registry = ContainerRegistry(directory: settings.stateDirectory + "/containers")
         if !replaces {
             treeFiles.clear()
-            containers.clear()
+            registry.clear()
+        }
+        containers = ContainerDesk(pipeline: pipeline, registry: registry, board: board) { [unowned self] in
+            supervise($0, $1, of: $2, isEntered: $3)
         }
     }
 
@@ -131,7 +135,7 @@ final class Front {
         if isStarted { telemetry.tell(.warning, "the front has ended and was replaced: its last records may be lost") }
         Channel.send(RoleDescriptor.guardian, ChannelMessage(.scanPolicies))
         while exitCode == nil {
-            let more = feed.drain(containers.workload) { [pipeline] in pipeline.rule($0, generation: $1) }
+            let more = feed.drain(registry.workload) { [pipeline] in pipeline.rule($0, generation: $1) }
             var poll = PollSet()
             poll.add(RoleDescriptor.guardian, .readable)
             poll.add(RoleDescriptor.peer, .readable)
@@ -144,7 +148,7 @@ final class Front {
             if poll.isReady(2) { EventDescriptor.drain(RoleDescriptor.ringWake) }
             if poll.isReady(0), let code = readGuardian() { return finish(code) }
             if poll.isReady(1) { readWorker() }
-            runtimes.handle(poll, first: 3) { [self] in take($0, listener: $1) }
+            runtimes.handle(poll, first: 3) { [self] in containers?.take($0, listener: $1) }
             server.handle(poll, first: firstClient) { [self] in answer($0, $1) }
             subscribers.setWanted(server.hasSubscribers)
             let (lines, lost) = subscribers.take()
@@ -155,7 +159,7 @@ final class Front {
     }
 
     private func finish(_ code: Int32) -> Int32 {
-        while feed.drain(containers.workload, { [pipeline] in pipeline.rule($0, generation: $1) }) {}
+        while feed.drain(registry.workload, { [pipeline] in pipeline.rule($0, generation: $1) }) {}
         telemetry.stop()
         return code
     }
@@ -223,8 +227,7 @@ final class Front {
             store.apply(policies)
             if isStarted {
                 store.workloads = treeFiles.load().mapValues(ofTree)
-                store.containers = Dictionary(
-                    uniqueKeysWithValues: containers.load().map { (SnapshotBundle.container($0.key), $0.value) })
+                containers?.restore()
                 // Some may have ended while nobody listened.
                 Channel.send(RoleDescriptor.peer, ChannelMessage(.askWorkloads))
             }
@@ -281,7 +284,8 @@ final class Front {
     private var report: StatusReport {
         StatusReport(
             board: board, host: host.name, failures: settings.failures, active: pipeline.active,
-            ledger: telemetry.ledger, seesEvents: settings.usesEvents)
+            ledger: telemetry.ledger, seesEvents: settings.usesEvents, containers: pipeline.containers,
+            sets: pipeline.sets)
     }
 
     /// On standard error and to gRPC clients.
@@ -314,7 +318,9 @@ final class Front {
             if isComplete(client) { changes.delete(kind, namespace, name, answer(client)) }
         case .policyEvent(let kind, let event): policyEvent(kind, event, client)
         case .probe:
-            server.send(.probe(ProbeReport.workloads(pipeline.active?.store, host: host.name, node)), to: client)
+            let containers = pipeline.containers.values.map(\.identity)
+            server.send(
+                .probe(ProbeReport.workloads(pipeline.active?.store, containers, host: host.name, node)), to: client)
         case .policies: server.send(.policies(summaries()), to: client)
         case .status: server.send(.status(report.status), to: client)
         case .rules(let start):
@@ -393,15 +399,11 @@ final class Front {
     private func dropWorkloads(_ isGone: (UInt64) -> Bool) {
         var store = pipeline.latestStore
         let gone = store.workloads.keys.filter(isGone)
-        let goneContainers = store.containers.keys.filter(isGone)
-        guard !gone.isEmpty || !goneContainers.isEmpty else { return }
+        containers?.end(where: isGone)
+        guard !gone.isEmpty else { return }
         for workload in gone {
             store.workloads[workload] = nil
             treeFiles.remove(workload)
-        }
-        for workload in goneContainers {
-            store.containers[workload] = nil
-            containers.end(SnapshotBundle.number(ofContainer: workload))
         }
         pipeline.submit(
             PolicyPipeline.Change(store: store) { outcome in
@@ -432,43 +434,6 @@ final class Front {
             AgentLog.error("a container is not supervised, and what its filter asks about fails: \(problem)")
         }
         if let listener = launch.listener { RawDescriptor.close(listener) }
-    }
-
-    // MARK: - Containers
-
-    /// A runtime has set a container up, or a further process in one, and sends its listener. Until it is taken over nothing that its
-    /// filter asks about goes on; closed, it fails.
-    private func take(_ state: ContainerProcessState, listener: Int32) {
-        let known = pipeline.latestStore.containers.first { $0.value.id == state.state.id }
-        if let known, state.state.status == "running" {
-            return supervise(state.pid, listener, of: known.key, isEntered: true)
-        }
-        guard !lacksFiles, pipeline.active != nil else {
-            RawDescriptor.close(listener)
-            return AgentLog.error("container \(state.state.id) does not start: the policies are not known")
-        }
-        board.add(.workloads)
-        let number = board.value(.workloads)
-        let workload = SnapshotBundle.container(number)
-        let identity = state.identity
-        do { try containers.add(identity, as: number) } catch {
-            RawDescriptor.close(listener)
-            return AgentLog.error("container \(state.state.id) does not start: \(error)")
-        }
-        Channel.send(RoleDescriptor.peer, ChannelMessage(.container, number: workload, text: "\(state.pid)"))
-        var store = pipeline.latestStore
-        store.containers[workload] = identity
-        pipeline.submit(
-            PolicyPipeline.Change(store: store) { [self] outcome in
-                switch outcome {
-                case .activated: supervise(state.pid, listener, of: workload)
-                case .refused(let reason):
-                    AgentLog.error("container \(state.state.id) does not start: \(reason)")
-                    RawDescriptor.close(listener)
-                    containers.end(number)
-                    Channel.send(RoleDescriptor.peer, ChannelMessage(.dropContainer, number: workload))
-                }
-            })
     }
 
     private func supervise(_ process: Int32, _ listener: Int32, of container: UInt64, isEntered: Bool = false) {

@@ -1,6 +1,5 @@
 import PolicyLoading
 import PolicyModel
-import Workloads
 
 /// The policies the agent has: those of its policy files, and those applied over the socket. A file or document that does not
 /// load never replaces one that did.
@@ -50,18 +49,6 @@ struct PolicyStore {
     /// Those of workloads other than the host, by number. They come and go with their workload.
     var workloads: [UInt64: [Policy]] = [:]
 
-    /// Containers, by number as workloads.
-    var containers: [UInt64: ContainerIdentity] = [:]
-
-    /// What holds for each workload but the host.
-    var byWorkload: [(workload: UInt64, policies: [Policy])] {
-        let all = policies
-        return workloads.map { ($0.key, $0.value) }.sorted { $0.0 < $1.0 }
-            + containers.sorted { $0.key < $1.key }.map { container in
-                (container.key, all.filter { container.value.isSelected(by: $0) })
-            }
-    }
-
     /// Every policy in list order: files by name, then applied ones by key. An applied policy replaces a file's of the same
     /// key, and among files the later one wins.
     var entries: [Entry] {
@@ -80,7 +67,7 @@ struct PolicyStore {
 
     /// Whether both hold the same policies in the same order.
     func isEqual(to other: PolicyStore) -> Bool {
-        policies == other.policies && workloads == other.workloads && containers == other.containers
+        policies == other.policies && workloads == other.workloads
     }
 
     /// The policies without their origins.

@@ -1,6 +1,7 @@
 import ControlProtocol
 import FoundationEssentials
 import PolicyModel
+import Workloads
 
 /// A policy as JSON in the shape it is written in, with what every rule inherits written out.
 enum PolicyText {
@@ -180,7 +181,9 @@ enum PolicyText {
 /// Which workloads have which policies.
 enum ProbeReport {
     /// The host first, then every container.
-    static func workloads(_ store: PolicyStore?, host: String, _ node: NodeLabels) -> [WorkloadPolicies] {
+    static func workloads(
+        _ store: PolicyStore?, _ containers: [ContainerIdentity], host: String, _ node: NodeLabels
+    ) -> [WorkloadPolicies] {
         guard let store else { return [] }
         func entry(_ name: String, isHost: Bool, _ policies: [Policy]) -> WorkloadPolicies {
             WorkloadPolicies(
@@ -189,7 +192,7 @@ enum ProbeReport {
         }
         let all = store.policies
         return [entry(host, isHost: true, all.filter { $0.selectsNodes && node.select($0) })]
-            + store.containers.values.sorted { ($0.name, $0.id) < ($1.name, $1.id) }.map { container in
+            + containers.sorted { ($0.name, $0.id) < ($1.name, $1.id) }.map { container in
                 entry(container.name, isHost: false, all.filter { container.isSelected(by: $0) })
             }
     }

@@ -3,8 +3,10 @@ import LinuxKernel
 
 /// A small file of the front's, written whole or not at all.
 enum SavedFile {
-    /// Writes a text, and comes back when it is on the disk.
-    static func write(_ text: String, to path: String) throws(WriteError) {
+    /// Writes a text.
+    ///
+    /// - Parameter isLasting: comes back when it is on the disk.
+    static func write(_ text: String, to path: String, isLasting: Bool = true) throws(WriteError) {
         let temporary = path + ".new"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw WriteError(path: temporary, errno: errno) }
@@ -19,7 +21,9 @@ enum SavedFile {
             }
             bytes = bytes.dropFirst(written)
         }
-        guard fsync(descriptor) == 0, rename(temporary, path) == 0 else { throw WriteError(path: path, errno: errno) }
+        guard !isLasting || fsync(descriptor) == 0, rename(temporary, path) == 0 else {
+            throw WriteError(path: path, errno: errno)
+        }
     }
 
     /// The names in a directory.

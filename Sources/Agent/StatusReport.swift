@@ -12,6 +12,8 @@ struct StatusReport {
     let active: PolicyPipeline.Active?
     let ledger: LossLedger
     let seesEvents: Bool
+    let containers: [UInt64: PolicyPipeline.Container]
+    let sets: PolicySets
 
     var status: AgentStatus {
         AgentStatus(
@@ -46,34 +48,56 @@ struct StatusReport {
     }
 
     /// Every rule in force: what holds it, and what it does not cover.
-    var rules: [RuleCoverage] { coverage(of: active?.rules[...] ?? []) }
+    var rules: [RuleCoverage] { coverage(of: descriptions[...]) }
 
     /// A page of `rules`.
     func rules(from start: Int) -> [RuleCoverage] {
-        coverage(of: active?.rules.dropFirst(max(0, start)).prefix(AgentStatus.rulePage) ?? [])
+        coverage(of: descriptions.dropFirst(max(0, start)).prefix(AgentStatus.rulePage))
+    }
+
+    /// The rules of the host and of trees, and those of every set that containers have.
+    private var descriptions: [RuleDescription] {
+        let used = Set(containers.values.map(\.set))
+        return (active?.rules ?? []) + sets.all.filter { used.contains($0.number) }.flatMap(\.rules)
     }
 
     private func coverage(of rules: ArraySlice<RuleDescription>) -> [RuleCoverage] {
-        var notes: [RuleID: [String]] = [:]
-        for note in active?.notes ?? [] where note.rule != .none { notes[note.rule, default: []].append(note.gap.text) }
+        let members = Dictionary(grouping: containers, by: { $0.value.set })
+        var notes: [UInt64: [PlanNote]] = [:]
+        for (set, containers) in members {
+            // A note of several containers is told once.
+            let all = containers.reduce(into: Set<PlanNote>()) { $0.formUnion($1.value.notes) }
+            notes[set] = all.sorted { ($0.rule.rawValue, $0.gap.rawValue) < ($1.rule.rawValue, $1.gap.rawValue) }
+        }
         return rules.map { rule in
+            let isSet = SnapshotBundle.isSet(rule.workload)
+            let isSupervised = isSet && sets[rule.workload]?.key.isSupervised == true
             let row = RuleCoverageTable.row(
-                for: rule, inTree: rule.workload != SnapshotBundle.host,
-                seesEvents: seesEvents && !SnapshotBundle.isContainer(rule.workload))
-            let isOff = (active?.notes ?? []).contains { $0.rule == rule.id && $0.gap.endsFiltering }
+                for: rule, inTree: rule.workload != SnapshotBundle.host && (!isSet || isSupervised),
+                seesEvents: seesEvents && !isSupervised)
+            let own = (isSet ? notes[rule.workload] ?? [] : active?.notes ?? []).filter {
+                $0.rule == rule.id && rule.id != .none
+            }
+            let isOff = own.contains { $0.gap.endsFiltering }
             return RuleCoverage(
-                workload: rule.workload, workloadName: name(ofWorkload: rule.workload), policy: rule.policyName,
-                category: Self.name(rule), subject: rule.subject,
+                workload: rule.workload, workloadName: name(of: rule.workload, members[rule.workload]),
+                policy: rule.policyName, category: Self.name(rule), subject: rule.subject,
                 action: rule.attributes.action.name, position: rule.position.description,
                 enforcedBy: row.enforcedBy.filter { !isOff || $0 != "nftables" },
-                gaps: row.gaps + (notes[rule.id] ?? []))
+                gaps: row.gaps + own.map(\.gap.text))
         }
     }
 
-    private func name(ofWorkload workload: UInt64) -> String {
+    /// Containers that are named one by one.
+    private static let namedContainers = 3
+
+    private func name(of workload: UInt64, _ members: [(key: UInt64, value: PolicyPipeline.Container)]?) -> String {
         if workload == SnapshotBundle.host { return "" }
-        guard SnapshotBundle.isContainer(workload) else { return "tree \(workload)" }
-        return "container " + (active?.store.containers[workload]?.name ?? "")
+        guard SnapshotBundle.isSet(workload) else { return "tree \(workload)" }
+        let names = (members ?? []).map(\.value.identity.name).sorted()
+        let rest = names.count - Self.namedContainers
+        return (names.count == 1 ? "container " : "containers ")
+            + names.prefix(Self.namedContainers).joined(separator: ", ") + (rest > 0 ? " and \(rest) more" : "")
     }
 
     /// What a tree's own rules say and nothing holds: a line each.
@@ -98,7 +122,7 @@ struct StatusReport {
             result.insert("without fanotify: rules hold in supervised trees ('portcullis run') only", at: 0)
         }
         let others = active.store.policies.filter { policy in
-            !policy.selectsNodes && !active.store.containers.values.contains { $0.isSelected(by: policy) }
+            !policy.selectsNodes && !containers.values.contains { $0.identity.isSelected(by: policy) }
         }
         if !others.isEmpty {
             result.append(

@@ -12,8 +12,10 @@ final class Caretaker: Sendable {
         var descriptor: Int32
         var mask: UInt64
         var thread: Int32
+        /// It comes of the group of containers.
+        var isOfContainers = false
 
-        /// The message that asks the worker: mask and thread as little-endian bytes.
+        /// The message that asks the worker: mask, thread and group as little-endian bytes.
         var message: ChannelMessage {
             var text: [UInt8] = []
             for shift in stride(from: 0, to: 64, by: 8) {
@@ -22,17 +24,18 @@ final class Caretaker: Sendable {
             for shift in stride(from: 0, to: 32, by: 8) {
                 text.append(UInt8(truncatingIfNeeded: UInt32(bitPattern: thread) >> UInt32(shift)))
             }
+            text.append(isOfContainers ? 1 : 0)
             return ChannelMessage(.adopt, number: UInt64(UInt32(bitPattern: descriptor)), text: text)
         }
 
-        /// Mask and thread of such a message; `nil` when it is too short.
-        static func parse(_ message: ChannelMessage) -> (mask: UInt64, thread: Int32)? {
-            guard message.text.count >= 12 else { return nil }
+        /// Mask, thread and group of such a message; `nil` when it is too short.
+        static func parse(_ message: ChannelMessage) -> (mask: UInt64, thread: Int32, isOfContainers: Bool)? {
+            guard message.text.count >= 13 else { return nil }
             var mask: UInt64 = 0
             for index in 0..<8 { mask |= UInt64(message.text[index]) << (8 * UInt64(index)) }
             var thread: UInt32 = 0
             for index in 0..<4 { thread |= UInt32(message.text[8 + index]) << (8 * UInt32(index)) }
-            return (mask, Int32(bitPattern: thread))
+            return (mask, Int32(bitPattern: thread), message.text[12] == 1)
         }
     }
 
@@ -41,6 +44,8 @@ final class Caretaker: Sendable {
 
     private struct State {
         var groups: [Int32] = []
+        /// The one of containers; negative for none.
+        var containers: Int32 = -1
         var isHolding = false
         var held: [HeldEvent] = []
         var rounds: UInt64 = 0
@@ -61,9 +66,12 @@ final class Caretaker: Sendable {
     }
 
     /// From now on the events of these groups are kept.
-    func hold(_ groups: [Int32]) {
+    ///
+    /// - Parameter containers: the group of containers; negative for none.
+    func hold(_ groups: [Int32], containers: Int32) {
         state.withLock {
-            $0.groups = groups
+            $0.groups = containers >= 0 ? [containers] + groups : groups
+            $0.containers = containers
             $0.isHolding = true
         }
         EventDescriptor.signal(wake)
@@ -82,7 +90,7 @@ final class Caretaker: Sendable {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 24 * 16, alignment: 8)
         while true {
             let groups = state.withLock { $0.isHolding ? $0.groups : [] }
-            // A reload in progress makes two groups; a third only follows a worker that died in one.
+            // Containers have one, the host one, and a reload in progress another; more only follow a worker that died in one.
             Readiness.wait(
                 wake, groups.first ?? -1, groups.dropFirst().first ?? -1, groups.dropFirst(2).first ?? -1,
                 timeoutMilliseconds: groups.isEmpty ? -1 : 200)
@@ -109,7 +117,9 @@ final class Caretaker: Sendable {
                     RawDescriptor.close(event.descriptor)
                 } else {
                     state.held.append(
-                        HeldEvent(group: group, descriptor: event.descriptor, mask: event.mask, thread: event.pid))
+                        HeldEvent(
+                            group: group, descriptor: event.descriptor, mask: event.mask, thread: event.pid,
+                            isOfContainers: group == state.containers))
                 }
             }
         }

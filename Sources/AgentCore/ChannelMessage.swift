@@ -12,9 +12,15 @@ package struct ChannelMessage: Equatable {
         case supervise
         /// Which workloads are alive?
         case askWorkloads
-        /// The first process of the container `number` (text: its id) has been set up: its names are going to be asked for.
+        /// The container `number` has been set up (text = `ContainerOrigin`): its names are going to be asked for.
         case container
-        /// The container `number` is not going to be supervised.
+        /// Sealed memory: a bundle of sets of policies, to be added to those in force.
+        case sets
+        /// The container `number` is to be decided by a set of policies; text = numbers of the question and of the set.
+        case startContainer
+        /// The container `number` is decided by its calls from now on.
+        case superviseContainer
+        /// The container `number` is no more, or not going to be.
         case dropContainer
         // Worker → front
         /// Answer to `supervise`; text says why not.
@@ -23,6 +29,10 @@ package struct ChannelMessage: Equatable {
         case workloads
         /// The processes of the workload `number` have ended.
         case workloadEnded
+        /// Answer to `startContainer`, with the question's number; text says why not; sealed memory: plan notes.
+        case containerStarted
+        /// In the container `number` names that rules use may lead elsewhere now; sealed memory: plan notes.
+        case containerChanged
         /// A worker has started and has no snapshot of this front's.
         case hello
         /// Sealed memory: literal and canonical path, NUL-terminated, in turn.
@@ -48,6 +58,12 @@ package struct ChannelMessage: Equatable {
         case holdListener
         /// The tree `number` has ended.
         case dropListener
+        /// Sealed memory: sets of policies besides those of the snapshot, kept for the next worker.
+        case keepSets
+        /// What a later worker has to know of the container `number`.
+        case holdContainer
+        /// The container `number` has ended.
+        case forgetContainer
         /// Verdict on an adopted event: number = event descriptor, text[0] = 1 allow, 0 deny.
         case adoptedVerdict
         // Guardian → worker
@@ -57,7 +73,11 @@ package struct ChannelMessage: Equatable {
         case listenerHeld
         /// The listener of the tree `number`, which a worker before had.
         case listener
-        /// An event that arrived while there was no worker; number = event descriptor in the guardian, text = mask and thread.
+        /// Sealed memory: sets of policies that a worker before had besides those of the snapshot.
+        case inheritSets
+        /// The container `number`, which a worker before had; text = what it told of it.
+        case inheritContainer
+        /// An event that arrived while there was no worker; number = event descriptor in the guardian, text = mask, thread and group.
         case adopt
         /// No more adopted events; the queue is the worker's.
         case serve

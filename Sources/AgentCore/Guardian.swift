@@ -22,7 +22,13 @@ final class Guardian {
     private var alertsFile: Int32
     /// Permission groups, oldest first; the last one is current.
     private var groups: [Int32]
+    /// The permission group of containers; negative for none.
+    private let containerGroup: Int32
     private var snapshot: Int32 = -1
+    /// Sets of policies that came after the snapshot.
+    private var sets: [Int32] = []
+    /// What the worker told of each container.
+    private var containerNotes: [UInt64: [UInt8]] = [:]
     /// Listeners of supervised trees, by tree.
     private var listeners: [UInt64: Int32] = [:]
     /// What the worker found out about each tree.
@@ -57,6 +63,7 @@ final class Guardian {
         (blockRing, eventRing, rings) = (block.descriptor, event.descriptor, [block.ring, event.ring])
         ringWake = try EventDescriptor.make()
         groups = !settings.usesEvents ? [] : [try FileEnforcer.makeGroup().release()]
+        containerGroup = settings.usesEvents ? try FileEnforcer.makeGroup().release() : -1
         controlSocket = try UnixSocket.listen(
             path: settings.effectiveSocketPath, mode: 0o600, replacingStale: true
         ).release()
@@ -128,7 +135,7 @@ final class Guardian {
         if since != 0, now > since, now - since > deadline {
             let descriptor = Int32(truncatingIfNeeded: board.value(.busyDescriptor))
             var answered = false
-            for group in groups {
+            for group in allGroups {
                 answered =
                     Fanotify.respond(
                         group: group, descriptor: descriptor, allow: settings.failures.allows(.deadlineExpired)) == 0
@@ -139,7 +146,7 @@ final class Guardian {
         let held = HeldCalls(board: board, listeners: listeners, failures: settings.failures)
         for _ in 0..<held.answerOverdue(at: now, deadline: deadline) { board.count(.deadlineExpired) }
         let heartbeat = board.value(.heartbeat)
-        if heartbeat != lastHeartbeat || !groups.contains(where: { Readiness.isReadable($0) }) {
+        if heartbeat != lastHeartbeat || !allGroups.contains(where: { Readiness.isReadable($0) }) {
             lastHeartbeat = heartbeat
             heartbeatSince = now
         } else if worker?.isServing == true, now - heartbeatSince > deadline, let process = worker {
@@ -151,8 +158,10 @@ final class Guardian {
 
     // MARK: - Worker
 
+    private var allGroups: [Int32] { containerGroup >= 0 ? groups + [containerGroup] : groups }
+
     private func startWorker() throws(KernelError) {
-        caretaker.hold(groups)
+        caretaker.hold(groups, containers: containerGroup)
         let (ours, theirs) = try Channel.pair()
         defer { RawDescriptor.close(theirs) }
         var map: [(Int32, Int32)] = [
@@ -163,6 +172,7 @@ final class Guardian {
         ]
         if let current = groups.last { map.append((current, RoleDescriptor.primary)) }
         if snapshot >= 0 { map.append((snapshot, RoleDescriptor.secondary)) }
+        if containerGroup >= 0 { map.append((containerGroup, RoleDescriptor.containers)) }
         for (index, group) in groups.dropLast().enumerated() {
             map.append((group, RoleDescriptor.firstRetiring + Int32(index)))
         }
@@ -184,8 +194,18 @@ final class Guardian {
                 if let descriptor {
                     if snapshot >= 0 { RawDescriptor.close(snapshot) }
                     snapshot = descriptor
+                    // It has those in it that are of use.
+                    for set in sets { RawDescriptor.close(set) }
+                    sets = []
                     continue
                 }
+            case .keepSets:
+                if let descriptor {
+                    sets.append(descriptor)
+                    continue
+                }
+            case .holdContainer: containerNotes[message.number] = message.text
+            case .forgetContainer: containerNotes[message.number] = nil
             case .holdGroup:
                 if let descriptor {
                     groups.append(descriptor)
@@ -213,7 +233,11 @@ final class Guardian {
     /// Hands the events that came while there was no worker to the new one, answers them as it says, and then lets it serve
     /// the queue. In this order: an event is answered by its descriptor's number, and the worker's own numbers may be equal.
     private func serve(_ process: RoleProcess) {
-        // First the trees: whose an event is decides which rules hold for it.
+        // First containers and trees: whose an event is decides which rules hold for it.
+        for set in sets { Channel.send(process.channel, ChannelMessage(.inheritSets), descriptor: set) }
+        for (number, note) in containerNotes {
+            Channel.send(process.channel, ChannelMessage(.inheritContainer, number: number, text: note))
+        }
         for (number, listener) in listeners {
             Channel.send(
                 process.channel, ChannelMessage(.listener, number: number, text: treeNotes[number] ?? []),
@@ -265,7 +289,7 @@ final class Guardian {
         // The kernel finds an unanswered event by the number of its descriptor in the dead worker, which nobody knows any
         // more: every number it could have had is answered.
         let allow = settings.failures.allows(.workerLost)
-        for group in groups {
+        for group in allGroups {
             for descriptor in 0..<WorkerLimits.descriptors
             where Fanotify.respond(group: group, descriptor: descriptor, allow: allow) == 0 {
                 board.count(.workerLost)

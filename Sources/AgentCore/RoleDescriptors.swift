@@ -22,8 +22,10 @@ package enum RoleDescriptor {
     package static let runtimes: Int32 = 12
     /// Front: eventfd that wakes the gateway when the spool has records; there is none without a gateway.
     package static let spoolWake: Int32 = 13
+    /// Worker: the permission group of containers.
+    package static let containers: Int32 = 12
     /// Worker: first further permission group of an interrupted reload.
-    package static let firstRetiring: Int32 = 12
+    package static let firstRetiring: Int32 = 13
 }
 
 /// The descriptors that the guardian is started with. Their numbers are free ones among those that whoever started the agent

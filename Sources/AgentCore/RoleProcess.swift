@@ -43,7 +43,7 @@ struct RoleProcess {
 /// Limits of a worker that others count on.
 enum WorkerLimits {
     /// RLIMIT_NOFILE: after its death each of its descriptor numbers is answered once.
-    static let descriptors: Int32 = 4096
+    static let descriptors: Int32 = 16384
 }
 
 /// Slows restarts down when a role ends again and again: at once for the first few, then with a pause.

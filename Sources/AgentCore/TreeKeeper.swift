@@ -10,10 +10,6 @@ package struct TreeKeeper {
     private let board: StatusBoard
     private let enforcer: FileEnforcer
     private let seesEvents: Bool
-    /// Containers that a worker before had, with the process that each began with.
-    private(set) var inherited: [(workload: UInt64, process: Int32)] = []
-    /// Root directories of containers, by workload.
-    private var roots: [UInt64: ContainerRoot] = [:]
     let table: TreeTable
     private var bindings: WorkloadBindings { enforcer.bindings }
     /// Holds a namespace by which processes are known, so that its number is not given to another one; by tree.
@@ -100,28 +96,22 @@ package struct TreeKeeper {
         tree.workload = candidate.workload
         let isContainer = SnapshotBundle.isContainer(candidate.workload)
         if isContainer {
-            if let problem = takeRoot(of: candidate.pid, as: candidate.workload) ?? activate(candidate.workload) {
-                return problem
-            }
-            tree.process = candidate.pid
+            guard enforcer.containers.root(of: candidate.workload) != nil else { return "the container is not known" }
             tree.isEntered = candidate.isEntered
         }
-        if candidate.workload != 0, seesEvents {
+        if candidate.workload != 0, !isContainer, seesEvents {
             do {
                 namespace = try PathOpening.open("/proc/\(candidate.pid)/ns/uts", flags: OpenFlags.readOnly).release()
             } catch { return "the namespaces of process \(candidate.pid) cannot be told: \(error)" }
             var identity = ObjectStatus()
             let isOwn = ObjectStatus.read(descriptor: namespace, into: &identity) == 0 && !tree.sharesHostName
-            let known = bindings.workload(ofNamespace: identity.inode)
-            // Only one of the trees of a container has the namespace unbound at its end: the last.
-            if isOwn, known == 0 || isContainer && known == candidate.workload {
-                guard bindings.bind(namespace: identity.inode, to: candidate.workload) else {
-                    return "there are too many supervised trees with policies of their own"
-                }
-                tree.namespace = identity.inode
-            } else if !isContainer {
+            guard isOwn, bindings.workload(ofNamespace: identity.inode) == 0 else {
                 return "process \(candidate.pid) has no UTS namespace of its own, by which it would be known"
             }
+            guard bindings.bind(namespace: identity.inode, to: candidate.workload) else {
+                return "there are too many supervised trees with policies of their own"
+            }
+            tree.namespace = identity.inode
         }
         // Without the guardian the tree's calls would fail with the worker, which is closed, not open; go on.
         if !hold(tree) { AgentLog.warning("the guardian does not hold the listener of tree \(tree.number)") }
@@ -135,78 +125,32 @@ package struct TreeKeeper {
         return showCount()
     }
 
-    /// Takes a container's root directory, under which its names are looked up; why not, as one line.
-    mutating func takeRoot(of process: Int32, as workload: UInt64) -> String? {
-        guard roots[workload] == nil else { return nil }
-        do {
-            let root = try PathOpening.open(
-                "/proc/\(process)/root", flags: OpenFlags.path | OpenFlags.directory
-            ).release()
-            roots[workload] = ContainerRoot(root: root, mounts: [])
-            roots[workload]?.mounts = try MountTable.read(of: process)
-            return nil
-        } catch {
-            dropRoot(of: workload)
-            return "the root of process \(process) cannot be told: \(error)"
-        }
-    }
-
-    /// The root directory of a container; `nil` for one that is not known.
-    func root(of workload: UInt64) -> Int32? { roots[workload]?.root }
-
-    /// Has a container decided by what its processes see; why not, as one line.
-    private mutating func activate(_ workload: UInt64) -> String? {
-        guard let root = roots[workload], enforcer.add(root, as: workload) else {
-            return "the container's policies are not in force"
-        }
-        return nil
-    }
-
-    /// Forgets a container.
-    mutating func dropRoot(of workload: UInt64) {
-        enforcer.remove(container: workload)
-        if let root = roots.removeValue(forKey: workload) { RawDescriptor.close(root.root) }
-    }
-
     /// Takes a tree that a worker before had; closes the listener when there are too many.
     mutating func inherit(_ number: UInt64, listener: Int32, note: [UInt8]) {
         let words = String(decoding: note, as: UTF8.self).split(separator: " ").compactMap { UInt64($0) }
         let flags = words.first ?? 0
-        var tree = TreeTable.Tree(
+        let tree = TreeTable.Tree(
             number: number, listener: listener, honoursCapabilities: flags & 1 != 0, sharesNamespaces: flags & 2 != 0,
             sharesHostName: flags & 4 != 0, workload: words.count > 1 ? words[1] : 0,
             namespace: words.count > 2 ? words[2] : 0)
-        tree.process = words.count > 3 ? Int32(truncatingIfNeeded: words[3]) : 0
         if tree.workload != 0, tree.namespace != 0 { _ = bindings.bind(namespace: tree.namespace, to: tree.workload) }
-        if SnapshotBundle.isContainer(tree.workload) { inherited.append((tree.workload, tree.process)) }
         if !table.add(tree) { RawDescriptor.close(listener) }
         showCount()
-    }
-
-    /// Has the containers of inherited trees decided by what they see. It looks at directories, which can be asked about.
-    ///
-    /// - Returns: what failed.
-    mutating func activateInherited() -> [String] {
-        defer { inherited = [] }
-        // The listener shows that the container lives, and it lives no longer than the process it began with.
-        return inherited.compactMap { workload, process in
-            takeRoot(of: process, as: workload) ?? activate(workload)
-        }
     }
 
     /// What a later worker has to know of a tree.
     static func note(_ tree: TreeTable.Tree) -> [UInt8] {
         let flags =
             (tree.honoursCapabilities ? 1 : 0) | (tree.sharesNamespaces ? 2 : 0) | (tree.sharesHostName ? 4 : 0)
-        return Array("\(flags) \(tree.workload) \(tree.namespace) \(tree.process)".utf8)
+        return Array("\(flags) \(tree.workload) \(tree.namespace)".utf8)
     }
 
-    /// A tree is no more: its processes have ended. Whether its workload has no tree left.
+    /// A tree is no more: its processes have ended. Whether its workload, other than a container, has no tree left.
     @discardableResult mutating func release(_ tree: TreeTable.Tree) -> Bool {
         if let pin = namespaces.removeValue(forKey: tree.number) { RawDescriptor.close(pin) }
-        guard tree.workload != 0, !table.workloads.contains(tree.workload) else { return false }
+        guard tree.workload != 0, !SnapshotBundle.isContainer(tree.workload), !table.workloads.contains(tree.workload)
+        else { return false }
         if tree.namespace != 0 { bindings.unbind(namespace: tree.namespace) }
-        if SnapshotBundle.isContainer(tree.workload) { dropRoot(of: tree.workload) }
         return true
     }
 

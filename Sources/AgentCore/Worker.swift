@@ -15,13 +15,14 @@ final class Worker {
     private let reporter: PermissionReporter
     private let leftovers: [Int32]
     private var trees: TreeKeeper
+    private let containers: ContainerKeeper
     private let incarnation: UInt64
     private var mapped: SealedRegion?
     private var activeNumber: UInt64 = 0
     private var isServing = false
     /// The packet filter's rules in force, and what of them is not enforced.
     private var inForce = (rules: NetworkBundle(), names: NameRules())
-    private var networkNotes: [PlanNote] = []
+    private var networkNotes: [UInt64: [PlanNote]] = [:]
 
     /// Takes over the descriptors the guardian passed.
     ///
@@ -33,13 +34,18 @@ final class Worker {
         board = try SharedRegions.board(RoleDescriptor.board)
         let wake = try EventDescriptor.make()
         enforcer = FileEnforcer(
-            group: settings.usesEvents ? RoleDescriptor.primary : nil, wake: wake, board: board,
+            group: settings.usesEvents ? RoleDescriptor.primary : nil,
+            containerGroup: settings.usesEvents ? RoleDescriptor.containers : nil, wake: wake, board: board,
             failures: settings.failures,
             cachesAllows: settings.cachesAllows, reviewsReads: settings.accessReview, callThreads: CallLoop.threads)
         let capabilities = try Capabilities.current()
         packets = try NetworkEnforcer(
             board: board, mayFilter: settings.filtersPackets && capabilities.effective.contains(.netAdmin))
         trees = try TreeKeeper(board: board, enforcer: enforcer, seesEvents: settings.usesEvents)
+        containers = try ContainerKeeper(
+            enforcer: enforcer.containers, packets: packets,
+            messages: ContainerKeeper.Messages(
+                guardian: { Channel.send(RoleDescriptor.guardian, $0, descriptor: $1) }, front: Self.tellFront))
         self.incarnation = incarnation
         reporter = try Self.makeReporter(board, RingOwner.control(incarnation))
         leftovers = (0..<retiring).map { RoleDescriptor.firstRetiring + Int32($0) }
@@ -75,7 +81,7 @@ final class Worker {
     func run(hasSnapshot: Bool) -> Int32 {
         if hasSnapshot { restoreSnapshot() }
         send(.ready)
-        tellFront(ChannelMessage(.hello, number: activeNumber))
+        Self.tellFront(ChannelMessage(.hello, number: activeNumber))
         var guardianAlive = true
         // The guardian holds the front's end too: only without both it is closed, and then for good.
         var frontAlive = true
@@ -87,7 +93,8 @@ final class Worker {
             poll.add(isServing ? enforcer.nameDescriptor : -1, .readable)
             poll.add(isServing ? enforcer.mountDescriptor : -1, enforcer.mountReadiness)
             poll.add(trees.table.ended, .readable)
-            _ = poll.wait(timeoutMilliseconds: -1)
+            poll.add(isServing ? containers.descriptor : -1, .readable)
+            _ = poll.wait(timeoutMilliseconds: isServing ? containers.patience : -1)
             if poll.isReady(0) {
                 switch readGuardian() {
                 case .stop: return 0
@@ -100,20 +107,21 @@ final class Worker {
             }
             if poll.isReady(1) { frontAlive = readFront() }
             if poll.isReady(2) || poll.isReady(3), let report = enforcer.namesChanged() {
-                tellFront(
-                    ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes + networkNotes))
-                tellFront(ChannelMessage(.namesChanged))
+                Self.tellFront(
+                    ChannelMessage(.planned, number: activeNumber),
+                    PlanReport.encode(networkNotes.merging([SnapshotBundle.host: report.notes], uniquingKeysWith: +)))
+                Self.tellFront(ChannelMessage(.namesChanged))
             }
             if poll.isReady(4) {
                 for tree in trees.table.takeEnded() {
                     send(.dropListener, number: tree.number)
                     if trees.release(tree) {
-                        packets.remove(tree.workload)
-                        tellFront(ChannelMessage(.workloadEnded, number: tree.workload))
+                        Self.tellFront(ChannelMessage(.workloadEnded, number: tree.workload))
                     }
                 }
                 trees.showCount()
             }
+            if isServing { containers.handleEvents() }
         }
     }
 
@@ -131,6 +139,9 @@ final class Worker {
                 defer { if let descriptor, !isTaken { RawDescriptor.close(descriptor) } }
                 switch message.kind {
                 case .adopt: adopt(message, descriptor)
+                case .inheritSets:
+                    if let descriptor { addSets(descriptor, isNew: false) }
+                case .inheritContainer: containers.inherit(message.number, message.text)
                 case .serve: serve()
                 case .listener:
                     if let descriptor {
@@ -152,12 +163,8 @@ final class Worker {
         isServing = true
         // Each thread reports with buffers of its own.
         do {
+            containers.takeInherited()
             try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation)))
-            for (workload, process) in trees.inherited { takeNetwork(of: process, as: workload) }
-            if !trees.inherited.isEmpty {
-                _ = try? packets.load(inForce.rules, names: inForce.names, generation: activeNumber)
-            }
-            for problem in trees.activateInherited() { AgentLog.error("\(problem): its calls are denied") }
             try packets.serve(Self.makePacketReporter(RingOwner.packets(incarnation)))
             let shared = try CallLoop.Shared(trees: trees.table, board: board)
             for thread in 0..<CallLoop.threads { try serveCalls(thread, shared) }
@@ -205,17 +212,19 @@ final class Worker {
             problem = "not a request of this version"
         }
         if !problem.isEmpty, let held { send(.dropListener, number: held) }
-        tellFront(ChannelMessage(.supervised, number: message.number, text: problem))
+        Self.tellFront(ChannelMessage(.supervised, number: message.number, text: problem))
     }
 
     /// Decides an event that came while there was no worker.
     private func adopt(_ message: ChannelMessage, _ descriptor: Int32?) {
+        containers.takeInherited()
         guard let descriptor, let event = Caretaker.HeldEvent.parse(message) else {
             send(.adoptedVerdict, number: message.number, text: [settings.failures.allows(.workerLost) ? 1 : 0])
             return
         }
         let allow = enforcer.decideAdopted(
-            descriptor: descriptor, mask: event.mask, thread: event.thread, reporter: reporter)
+            descriptor: descriptor, mask: event.mask, thread: event.thread, isOfContainers: event.isOfContainers,
+            reporter: reporter)
         send(.adoptedVerdict, number: message.number, text: [allow ? 1 : 0])
     }
 
@@ -254,36 +263,55 @@ final class Worker {
                     isTaken = true
                     supervise(message, listener: listener)
                 case (.container, _):
-                    let process = Int32(message.string) ?? 0
-                    if let problem = trees.takeRoot(of: process, as: message.number) { AgentLog.error(problem) }
-                    takeNetwork(of: process, as: message.number)
-                case (.dropContainer, _):
-                    trees.dropRoot(of: message.number)
-                    packets.remove(message.number)
+                    if let origin = ContainerOrigin(message.text), let problem = containers.take(message.number, origin)
+                    {
+                        AgentLog.error(problem)
+                    }
+                case (.sets, let memory?): addSets(memory, isNew: true)
+                case (.startContainer, _): startContainer(message)
+                case (.superviseContainer, _): containers.supervise(message.number)
+                case (.dropContainer, _): containers.end(message.number)
                 case (.askWorkloads, _):
-                    let numbers = trees.table.workloads.map(String.init).joined(separator: " ")
-                    tellFront(ChannelMessage(.workloads, text: numbers))
+                    let numbers = (trees.table.workloads + containers.numbers).map(String.init)
+                    Self.tellFront(ChannelMessage(.workloads, text: numbers.joined(separator: " ")))
                 default: break
                 }
             }
         }
     }
 
-    private func takeNetwork(of process: Int32, as workload: UInt64) {
-        do { try packets.add(process: process, as: workload) } catch {
-            AgentLog.error("the network of process \(process) cannot be told: \(error)")
-        }
+    private func startContainer(_ message: ChannelMessage) {
+        let words = message.string.split(separator: " ").compactMap { UInt64($0) }
+        guard words.count == 2 else { return }
+        let result = containers.start(message.number, set: words[1])
+        var answer = ChannelMessage(.containerStarted, number: words[0])
+        if case .failure(let error) = result { answer.text = Array("\(error)".utf8) }
+        Self.tellFront(answer, PlanReport.encode([message.number: (try? result.get()) ?? []]))
+    }
+
+    /// - Parameter isNew: the guardian does not have them.
+    private func addSets(_ memory: Int32, isNew: Bool) {
+        do {
+            let region = try SealedRegion(memory)
+            let bundle = try SnapshotBundle(validating: region.bytes, hasHost: false)
+            let rules = try NetworkBundle(decoding: UnsafeRawBufferPointer(rebasing: region.bytes[bundle.network]))
+            containers.add(bundle, rules, memory: region, isAll: false)
+            if isNew { Channel.send(RoleDescriptor.guardian, ChannelMessage(.keepSets), descriptor: memory) }
+        } catch { AgentLog.error("policies of containers are not taken in: \(error)") }
     }
 
     private func resolve(_ number: UInt64, _ descriptor: Int32) {
         guard let bytes = SealedRegion.contents(of: descriptor) else { return }
         let answer = NameResolution.groups(bytes).map { group in
-            guard let root = trees.root(of: group.workload) else {
-                return (group.workload, group.workload == SnapshotBundle.host ? Self.realNames(of: group.names) : [])
+            if group.workload == SnapshotBundle.host { return (group.workload, Self.realNames(of: group.names)) }
+            let real = containers.root(of: group.workload).flatMap { root in
+                try? RootedWork.run(in: root, withinMilliseconds: Int32(settings.deadlineMilliseconds)) {
+                    Self.realNames(of: group.names)
+                }
             }
-            return (group.workload, (try? RootedWork.run(in: root) { Self.realNames(of: group.names) }) ?? [])
+            return (group.workload, real ?? [])
         }
-        tellFront(ChannelMessage(.resolved, number: number), NameResolution.encode(answer))
+        Self.tellFront(ChannelMessage(.resolved, number: number), NameResolution.encode(answer))
     }
 
     /// Names in the calling thread's root that lead elsewhere, each with where to.
@@ -300,34 +328,37 @@ final class Worker {
     private func load(_ number: UInt64, _ descriptor: Int32) {
         do {
             let region = try SealedRegion(descriptor)
-            let (report, notes): (FileEnforcer.Report, [PlanNote])
-            do { (report, notes) = try putInForce(region) } catch {
-                tellFront(ChannelMessage(.refused, number: number, text: "\(error)"))
+            let notes: [UInt64: [PlanNote]]
+            do { notes = try putInForce(region) } catch {
+                Self.tellFront(ChannelMessage(.refused, number: number, text: "\(error)"))
                 return
             }
             // The one before is not used any more, and is unmapped with its last reference.
             mapped = region
             activeNumber = number
             Channel.send(RoleDescriptor.guardian, ChannelMessage(.keepSnapshot), descriptor: descriptor)
-            tellFront(ChannelMessage(.activated, number: number), PlanReport.encode(report.notes + notes))
+            Self.tellFront(ChannelMessage(.activated, number: number), PlanReport.encode(notes))
             handle(enforcer.staleDescriptors())
         } catch {
-            tellFront(ChannelMessage(.refused, number: number, text: "\(error)"))
+            Self.tellFront(ChannelMessage(.refused, number: number, text: "\(error)"))
         }
     }
 
     /// Puts everything of a generation in force or, when this throws, nothing.
-    private func putInForce(_ region: SealedRegion) throws -> (FileEnforcer.Report, [PlanNote]) {
+    private func putInForce(_ region: SealedRegion) throws -> [UInt64: [PlanNote]] {
         let bundle = try SnapshotBundle(validating: region.bytes)
         let rules = try NetworkBundle(decoding: UnsafeRawBufferPointer(rebasing: region.bytes[bundle.network]))
         let names = NameRules(bundle, keptBy: region)
         // The packet filter first: it alone can put back what was there before.
-        let notes = try packets.load(rules, names: names, generation: bundle.host.generation)
+        let host = NetworkBundle(rules.rulesets.filter { !SnapshotBundle.isSet($0.key) })
+        networkNotes = try packets.load(host, names: names, generation: bundle.host.generation)
         do {
             let report = try enforcer.load(region.bytes, handover: handover)
-            networkNotes = notes
-            inForce = (rules, names)
-            return (report, notes)
+            inForce = (host, names)
+            containers.add(bundle, rules, memory: region, isAll: true)
+            return [
+                networkNotes, [SnapshotBundle.host: report.notes], containers.assign(bundle),
+            ].reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
         } catch {
             _ = try? packets.load(inForce.rules, names: inForce.names, generation: activeNumber)
             throw error
@@ -336,11 +367,12 @@ final class Worker {
 
     /// The snapshot that the last worker had in force; the front need not be there.
     private func restoreSnapshot() {
-        guard let region = try? SealedRegion(RoleDescriptor.secondary), let (report, notes) = try? putInForce(region)
-        else { return }
+        guard let region = try? SealedRegion(RoleDescriptor.secondary), let notes = try? putInForce(region) else {
+            return
+        }
         mapped = region
         activeNumber = board.value(.generation)
-        tellFront(ChannelMessage(.planned, number: activeNumber), PlanReport.encode(report.notes + notes))
+        Self.tellFront(ChannelMessage(.planned, number: activeNumber), PlanReport.encode(notes))
     }
 
     private func handle(_ stale: [StaleDescriptor]) {
@@ -355,7 +387,7 @@ final class Worker {
         }
     }
 
-    private func tellFront(_ message: ChannelMessage, _ contents: [UInt8]? = nil) {
+    private static func tellFront(_ message: ChannelMessage, _ contents: [UInt8]? = nil) {
         guard let contents else {
             Channel.send(RoleDescriptor.peer, message)
             return
@@ -363,23 +395,5 @@ final class Worker {
         guard let memory = try? SealedRegion.seal(contents, name: "portcullis-answer") else { return }
         Channel.send(RoleDescriptor.peer, message, descriptor: memory)
         RawDescriptor.close(memory)
-    }
-}
-
-/// Plan notes as they travel from worker to front: rule id and gap, five bytes each.
-package enum PlanReport {
-    package static func encode(_ notes: [PlanNote]) -> [UInt8] {
-        notes.flatMap { note -> [UInt8] in
-            let rule = note.rule.rawValue
-            return (0..<4).map { UInt8(truncatingIfNeeded: rule >> (8 * UInt32($0))) } + [note.gap.rawValue]
-        }
-    }
-
-    package static func decode(_ bytes: [UInt8]) -> [PlanNote] {
-        stride(from: 0, to: bytes.count - bytes.count % 5, by: 5).compactMap { start in
-            var rule: UInt32 = 0
-            for index in 0..<4 { rule |= UInt32(bytes[start + index]) << (8 * UInt32(index)) }
-            return PlanNote.Gap(rawValue: bytes[start + 4]).map { PlanNote(rule: RuleID(rawValue: rule), gap: $0) }
-        }
     }
 }

@@ -7,8 +7,8 @@ package struct EnforcementState {
     package var snapshot: Snapshot
     /// Those of other workloads, in the same memory.
     package var workloads: WorkloadSnapshots
-    /// What containers are decided with.
-    package var containers: ContainerViews
+    /// What containers are decided with; the same table in every state.
+    package var containers: ContainerTable
     /// Who belongs to one.
     var bindings: WorkloadBindings
     /// Host mounts by id.
@@ -35,7 +35,6 @@ package struct EnforcementState {
         interpreters.deallocate()
         guarded.deallocate()
         workloads.deallocate()
-        containers.deallocate()
     }
 }
 
@@ -71,10 +70,15 @@ package struct StateCell: @unchecked Sendable {
     /// Writer: puts a new state in force and returns the old one, which nobody uses any more.
     func exchange(_ new: UnsafePointer<EnforcementState>, pause: () -> Void) -> UnsafePointer<EnforcementState>? {
         let old = pointer.pointee.exchange(UInt(bitPattern: new), ordering: .sequentiallyConsistent)
-        let seen = inside.pointee.load(ordering: .sequentiallyConsistent)
-        if seen & 1 == 1 {
-            while inside.pointee.load(ordering: .sequentiallyConsistent) == seen { pause() }
-        }
+        awaitReader(pause)
         return UnsafePointer(bitPattern: old)
+    }
+
+    /// Writer: returns when the reader has left what it was in, if it was in something. What the writer has taken away before is not used
+    /// by it any more.
+    func awaitReader(_ pause: () -> Void) {
+        let seen = inside.pointee.load(ordering: .sequentiallyConsistent)
+        guard seen & 1 == 1 else { return }
+        while inside.pointee.load(ordering: .sequentiallyConsistent) == seen { pause() }
     }
 }

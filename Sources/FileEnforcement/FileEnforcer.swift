@@ -46,27 +46,30 @@ public final class FileEnforcer {
     private let cachesAllows: Bool
     private let reviewsReads: Bool
     private let seesEvents: Bool
-    private var containers: [UInt64: ContainerRoot] = [:]
-    /// Most objects known by name in one container.
-    private static let containerIndexCapacity = 20_000
+    /// What is done for containers.
+    package let containers: ContainerEnforcer
 
-    /// Takes over a permission group; `serve` starts answering.
+    /// Takes over permission groups; `serve` starts answering.
     ///
     /// - Parameters:
     ///   - group: a group made by `makeGroup`; `nil` where there can be none, and only system calls are decided.
+    ///   - containerGroup: another one, for the marks of containers.
     ///   - wake: an eventfd for the permission thread.
     ///   - reviewsReads: reads through descriptors that others opened are decided too.
     ///   - callThreads: how many threads decide system calls.
     public init(
-        group: Int32?, wake: Int32, board: StatusBoard, failures: FailureTable, cachesAllows: Bool, reviewsReads: Bool,
-        callThreads: Int = 0
+        group: Int32?, containerGroup: Int32?, wake: Int32, board: StatusBoard, failures: FailureTable,
+        cachesAllows: Bool, reviewsReads: Bool, callThreads: Int = 0
     ) {
         callStates = (0..<callThreads).map { _ in StateCell() }
+        containers = ContainerEnforcer(
+            group: containerGroup, cells: [cell] + callStates, board: board, failures: failures,
+            reviewsReads: reviewsReads, bindings: bindings)
         self.reviewsReads = reviewsReads
         self.board = board
         self.failures = failures
         self.cachesAllows = cachesAllows
-        groups = PermissionGroups(wake: wake)
+        groups = PermissionGroups(wake: wake, containers: containerGroup ?? -1)
         seesEvents = group != nil
         groups.current.store(group ?? -1, ordering: .releasing)
         marks = MarkSet(group: group ?? -1)
@@ -101,15 +104,19 @@ public final class FileEnforcer {
 
     /// Decides one event outside the permission thread, before `serve`: one that came while there was no worker.
     ///
+    /// - Parameter isOfContainers: it comes of the group of containers.
     /// - Returns: whether it is allowed. The event is reported like any other.
-    public func decideAdopted(descriptor: Int32, mask: UInt64, thread: Int32, reporter: PermissionReporter) -> Bool {
+    public func decideAdopted(
+        descriptor: Int32, mask: UInt64, thread: Int32, isOfContainers: Bool, reporter: PermissionReporter
+    ) -> Bool {
         guard let state else { return failures.allows(.workerLost) }
         var decider = PermissionDecider()
         defer { decider.deallocate() }
         let isExec = mask & FanotifyMask.openExecPermission != 0
         let decision = decider.decide(
             descriptor: descriptor, thread: thread, isExec: isExec,
-            access: mask & FanotifyMask.accessPermission != 0 ? .read : .open, state: UnsafePointer(state))
+            access: mask & FanotifyMask.accessPermission != 0 ? .read : .open,
+            of: isOfContainers ? .containers : .host, state: UnsafePointer(state))
         if decision.effect == .allow || reporter.isOwn(decider.facts.processID()) {
             board.add(.allowed)
             return true
@@ -235,7 +242,8 @@ public final class FileEnforcer {
         _ bundle: SnapshotBundle, _ filesystem: HostFilesystem, index: ObjectIndex, guarded: GuardedDirectories
     ) -> EnforcementState {
         EnforcementState(
-            snapshot: bundle.host, workloads: WorkloadSnapshots(bundle), containers: views(bundle), bindings: bindings,
+            snapshot: bundle.host, workloads: WorkloadSnapshots(bundle), containers: containers.table,
+            bindings: bindings,
             mounts: MountNames(filesystem.mounts), index: index,
             guarded: guarded, interpreters: Interpreters.objects(), failures: failures,
             listsProcesses: bundle.hostParts.contains { $0.snapshot.isAllowList(.process) },
@@ -247,55 +255,9 @@ public final class FileEnforcer {
         GuardedDirectories(bundle.hostParts.map { ($0.workload, $0.snapshot) })
     }
 
-    // MARK: - Containers
-
-    /// Takes a container in: from now on it is decided by its own policies, in the snapshots in force and in later ones.
-    ///
-    /// - Returns: false when there are none of it.
-    package func add(_ container: ContainerRoot, as workload: UInt64) -> Bool {
-        containers[workload] = container
-        guard let bundle, let state, let filesystem = try? HostFilesystem() else { return false }
-        // What is known of the host stays as it is.
-        var index = ObjectIndex(capacity: max(state.pointee.index.count, 16), spareBytes: state.pointee.index.pathBytes)
-        index.carryOver(state.pointee.index)
-        install(makeState(bundle, filesystem, index: index, guarded: Self.guarded(bundle)))
-        return self.state?.pointee.containers.view(of: workload) != nil
-    }
-
-    /// A container is no more.
-    package func remove(container workload: UInt64) { containers[workload] = nil }
-
-    private func views(_ bundle: SnapshotBundle) -> ContainerViews {
-        ContainerViews(
-            bundle.parts.compactMap { part in
-                guard let container = containers[part.workload],
-                    let view = try? RootedWork.run(in: container.root, { makeView(part.snapshot, container) })
-                else { return nil }
-                return (part.workload, view)
-            })
-    }
-
-    /// On a thread whose root is the container's.
-    private func makeView(
-        _ snapshot: Snapshot, _ container: ContainerRoot
-    ) -> UnsafeMutablePointer<EnforcementState> {
-        let filesystem = HostFilesystem(mounts: container.mounts)
-        let plan = MarkPlanner.plan([snapshot], view: filesystem, reviewsReads: false)
-        let (index, _) = ObjectIndexer.index(plan.indexed, limit: Self.containerIndexCapacity, known: nil)
-        let view = UnsafeMutablePointer<EnforcementState>.allocate(capacity: 1)
-        view.initialize(
-            to: EnforcementState(
-                snapshot: snapshot, workloads: WorkloadSnapshots(), containers: ContainerViews(), bindings: bindings,
-                mounts: MountNames(container.mounts), index: index,
-                guarded: GuardedDirectories([(SnapshotBundle.host, snapshot)]), interpreters: Interpreters.objects(),
-                failures: failures, listsProcesses: snapshot.isAllowList(.process),
-                hasProcessRules: snapshot.hasRules(in: .process), cachesAllows: false))
-        return view
-    }
-
     private func reindex(_ bundle: SnapshotBundle, _ filesystem: HostFilesystem) {
         let (index, isComplete) = ObjectIndexer.index(
-            plan.indexed, limit: Self.indexCapacity, known: state?.pointee.index)
+            plan.indexed, limit: Self.indexCapacity, carrying: state?.pointee.index.entries ?? [])
         if !isComplete { plan.notes.insert(PlanNote(rule: .none, gap: .indexFull)) }
         install(
             makeState(bundle, filesystem, index: index, guarded: Self.guarded(bundle)))

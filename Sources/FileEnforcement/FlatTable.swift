@@ -59,7 +59,7 @@ struct FlatTable {
     }
 
     @inline(__always)
-    private static func hash(_ first: UInt64, _ second: UInt64) -> Int {
+    static func hash(_ first: UInt64, _ second: UInt64) -> Int {
         // Keys are kernel-made numbers; a multiplicative mix spreads consecutive inode numbers.
         var x = first &* 0x9E37_79B9_7F4A_7C15 ^ second
         x ^= x >> 32

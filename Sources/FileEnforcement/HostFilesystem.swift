@@ -13,11 +13,20 @@ public struct HostFilesystem: FilesystemView {
     /// The host's mounts at the time of creation.
     public let mounts: [MountEntry]
 
+    /// Devices of file systems that others use too.
+    private let shared: Set<UInt64>
+    /// By mount, the device of its file system. Overlays and Btrfs have objects that say another one.
+    private let devices: [UInt64: UInt64]
+
     /// Reads the mounts of the process's own namespace.
-    public init() throws(KernelError) { mounts = try MountTable.read() }
+    public init() throws(KernelError) { self.init(mounts: try MountTable.read()) }
 
     /// For a root directory of another namespace, whose mounts these are.
-    package init(mounts: [MountEntry]) { self.mounts = mounts }
+    package init(mounts: [MountEntry], shared: Set<UInt64> = []) {
+        self.mounts = mounts
+        self.shared = shared
+        devices = Dictionary(mounts.map { ($0.id, $0.deviceNumber) }, uniquingKeysWith: { _, last in last })
+    }
 
     /// Pins the object with O_PATH; raises no permission event.
     public mutating func object(at path: [UInt8]) -> ViewedObject? {
@@ -27,7 +36,8 @@ public struct HostFilesystem: FilesystemView {
         guard ObjectStatus.read(descriptor: descriptor, into: &status) == 0,
             let canonical = Self.name(of: descriptor)
         else { return nil }
-        return ViewedObject(device: status.device, canonicalPath: canonical, isDirectory: status.isDirectory)
+        return ViewedObject(
+            device: devices[status.mountID] ?? status.device, canonicalPath: canonical, isDirectory: status.isDirectory)
     }
 
     /// Walks the tree; opening a directory raises a permission event that the permission thread answers.
@@ -46,21 +56,32 @@ public struct HostFilesystem: FilesystemView {
     /// Superblocks of the mounts at creation, those that are reachable.
     public mutating func superblocks() -> [Superblock] {
         var result: [Superblock] = []
-        var seen: Set<UInt64> = []
+        var seen: [UInt64: Int] = [:]
         for entry in mounts {
             guard let descriptor = Self.pin(entry.mountPoint) else { continue }
             defer { RawDescriptor.close(descriptor) }
             var status = ObjectStatus()
             // A later mount may cover this one: then the path leads to another superblock.
-            guard ObjectStatus.read(descriptor: descriptor, into: &status) == 0, status.mountID == entry.id,
-                seen.insert(status.device).inserted
-            else { continue }
-            let type = String(decoding: entry.type, as: UTF8.self)
+            guard ObjectStatus.read(descriptor: descriptor, into: &status) == 0, status.mountID == entry.id else {
+                continue
+            }
+            let isShared = shared.contains(entry.deviceNumber)
+            if let known = seen[entry.deviceNumber] {
+                if isShared { result[known].otherMountPoints.append(entry.mountPoint) }
+                continue
+            }
+            seen[entry.deviceNumber] = result.count
             result.append(
                 Superblock(
-                    device: status.device, mountPoint: entry.mountPoint, isMarkable: !Self.unmarkable.contains(type)))
+                    device: entry.deviceNumber, mountPoint: entry.mountPoint,
+                    isMarkable: Self.isMarkable(entry), isShared: isShared))
         }
         return result
+    }
+
+    /// Whether permission marks on a mount's file system are reliable and safe.
+    static func isMarkable(_ entry: MountEntry) -> Bool {
+        !unmarkable.contains(String(decoding: entry.type, as: UTF8.self))
     }
 
     /// An OpenFlags.path descriptor of what stands at a path; raises no permission event.

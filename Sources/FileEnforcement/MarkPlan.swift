@@ -10,10 +10,12 @@ public struct PlannedMark: Sendable, Hashable {
         case directory
         /// A whole superblock, in every mount namespace.
         case filesystem
+        /// One mount: of a superblock that others use too.
+        case mount
     }
     /// What the mark hangs on.
     public var scope: Scope
-    /// A path to the object, directory, or any object of the superblock. Absolute, without a trailing slash except `/`.
+    /// A path to the object, directory, or any object of the superblock or mount. Absolute, without a trailing slash except `/`.
     public var path: [UInt8]
     /// Opens are asked about.
     public var opens: Bool
@@ -67,6 +69,8 @@ public struct PlanNote: Sendable, Hashable {
         case packetsUnlogged
         /// The container has the host's network, whose packets are not known to be its own.
         case hostNetwork
+        /// A container's rule covers too much of a file system that it shares for marks on objects.
+        case mountsOnly
 
         /// The packet filter does nothing for the rule.
         public var endsFiltering: Bool {
@@ -88,6 +92,8 @@ public struct PlanNote: Sendable, Hashable {
                 "no packet filter: the kernel has no nf_tables, the agent may not use it, or it is switched off"
             case .quotaUnavailable: "the kernel's nf_tables has no quotas (nft_quota)"
             case .packetsUnlogged: "no alerts of network rules: their log group has another reader, or there is none"
+            case .mountsOnly:
+                "on volumes, and on a root that is not a file system of its own (vfs): not through mounts that the container makes itself"
             case .hostNetwork: "the container shares the host's network: its packets are not told from the host's"
             case .markRefused: "the kernel refused a mark; see the metric mark-failures"
             }
@@ -163,11 +169,16 @@ public struct Superblock: Sendable, Equatable {
     public var mountPoint: [UInt8]
     /// Whether permission marks on it are reliable and safe: not procfs, sysfs and the like.
     public var isMarkable: Bool
+    /// Others than those whom the plan is for use it too, so that it is never marked as a whole.
+    public var isShared: Bool
+    /// Where else it is mounted and reachable. Only of a shared one.
+    public var otherMountPoints: [[UInt8]] = []
 
     /// Creates a superblock.
-    public init(device: UInt64, mountPoint: [UInt8], isMarkable: Bool) {
+    public init(device: UInt64, mountPoint: [UInt8], isMarkable: Bool, isShared: Bool = false) {
         self.device = device
         self.mountPoint = mountPoint
         self.isMarkable = isMarkable
+        self.isShared = isShared
     }
 }

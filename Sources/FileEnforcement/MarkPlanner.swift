@@ -66,15 +66,18 @@ public struct MarkPlanner {
         let asksPrograms = snapshot.isAllowList(.process) && snapshot.posture(.process) != .allow
         for superblock in superblocks where superblock.isMarkable {
             // An Allow rule with readOnly or ownerOnly denies whatever the posture says.
-            if asksFiles || snapshot.isAllowList(.file) { openDevices.insert(superblock.device) }
-            if asksPrograms || snapshot.isAllowList(.process) { execDevices.insert(superblock.device) }
+            let opens = asksFiles || snapshot.isAllowList(.file)
+            let executions = asksPrograms || snapshot.isAllowList(.process)
+            if opens { openDevices.insert(superblock.device) }
+            if executions { execDevices.insert(superblock.device) }
+            if superblock.isShared, opens || executions { plan.notes.insert(PlanNote(rule: .none, gap: .mountsOnly)) }
         }
     }
 
     private mutating func plan(_ subject: OwnedSubject) {
         switch (subject.category, subject.kind) {
         case (.process, .execname):
-            execDevices.formUnion(superblocks.filter(\.isMarkable).map(\.device))
+            askExecutions(of: Set(superblocks.filter(\.isMarkable).map(\.device)), subject)
             note(subject, .interpretersUnseen)
         case (_, .pattern): planPattern(subject)
         case (.process, .path): planProgram(subject)
@@ -88,10 +91,10 @@ public struct MarkPlanner {
         let prefix = Self.literalDirectory(subject.text)
         let devices = markableDevices(under: prefix, subject)
         if subject.category == .process {
-            execDevices.formUnion(devices)
+            askExecutions(of: devices, subject)
             note(subject, .interpretersUnseen)
         } else {
-            openDevices.formUnion(devices)
+            askOpens(of: devices, subject)
             index(prefix, recursive: true, subject)
             if reviewsReads { note(subject, .readsUnreviewed) }
         }
@@ -100,10 +103,17 @@ public struct MarkPlanner {
     private mutating func planProgram(_ subject: OwnedSubject) {
         watchParent(of: subject.path)
         guard let object = located(subject) else { return }
-        execDevices.insert(object.device)
-        guard object.canonicalPath == canonical(subject.path) else { return }
+        let isShared = isShared(object.device)
+        if !isShared { execDevices.insert(object.device) }
+        guard object.canonicalPath == canonical(subject.path) else {
+            if isShared { add(.directory, object.canonicalPath, object.device, opens: false, executions: true) }
+            return
+        }
         // Opens of the program itself: `ld.so program`, `sh script`.
-        add(.inode, object.canonicalPath, object.device, opens: true)
+        add(.inode, object.canonicalPath, object.device, opens: true, executions: isShared)
+        if isShared {
+            add(.directory, Self.parent(of: object.canonicalPath), object.device, opens: false, executions: true)
+        }
         index(object.canonicalPath, recursive: nil, subject)
     }
 
@@ -130,21 +140,27 @@ public struct MarkPlanner {
         watchParent(of: subject.path)
         guard let object = located(subject) else { return }
         guard view.object(at: subject.path) != nil, object.isDirectory else {
-            add(.directory, object.canonicalPath, object.device, opens: true)
-            if subject.category == .process { execDevices.insert(object.device) }
+            let isShared = isShared(object.device)
+            let isProcess = subject.category == .process
+            add(.directory, object.canonicalPath, object.device, opens: true, executions: isProcess && isShared)
+            if isProcess, !isShared { execDevices.insert(object.device) }
             return
         }
         let recursive = subject.kind == .recursiveDirectory
         if subject.category == .process {
-            execDevices.formUnion(
-                recursive ? markableDevices(under: object.canonicalPath, subject) : [object.device])
+            // Of a shared one the marks of its directories ask, as far as there are not too many.
+            let devices = recursive ? markableDevices(under: object.canonicalPath, subject) : [object.device]
+            execDevices.formUnion(devices.filter { !isShared($0) })
+            let further = devices.subtracting([object.device]).filter(isShared)
+            if !further.isEmpty { askExecutions(of: further, subject) }
         }
         if recursive {
             guard let tree = view.directories(under: object.canonicalPath, limit: Self.directoryLimit) else {
                 if subject.category == .process {
+                    if isShared(object.device) { askExecutions(of: [object.device], subject) }
                     note(subject, .interpretersUnseen)
                 } else {
-                    openDevices.formUnion(markableDevices(under: object.canonicalPath, subject))
+                    askOpens(of: markableDevices(under: object.canonicalPath, subject), subject)
                     index(object.canonicalPath, recursive: true, subject)
                     if reviewsReads { note(subject, .readsUnreviewed) }
                 }
@@ -159,7 +175,7 @@ public struct MarkPlanner {
             where superblock.isMarkable && superblock.device != object.device
                 && Self.isInside(superblock.mountPoint, object.canonicalPath)
             {
-                if subject.category == .file { openDevices.insert(superblock.device) }
+                if subject.category == .file { askOpens(of: [superblock.device], subject) }
             }
         } else {
             addTree(object.canonicalPath, object.device, subject)
@@ -202,6 +218,20 @@ public struct MarkPlanner {
         superblocks.contains { $0.device == device && $0.isMarkable }
     }
 
+    private func isShared(_ device: UInt64) -> Bool { superblocks.contains { $0.device == device && $0.isShared } }
+
+    /// Has every open of superblocks asked about.
+    private mutating func askOpens(of devices: Set<UInt64>, _ subject: OwnedSubject) {
+        openDevices.formUnion(devices)
+        if devices.contains(where: isShared) { note(subject, .mountsOnly) }
+    }
+
+    /// Has every execution on superblocks asked about.
+    private mutating func askExecutions(of devices: Set<UInt64>, _ subject: OwnedSubject) {
+        execDevices.formUnion(devices)
+        if devices.contains(where: isShared) { note(subject, .mountsOnly) }
+    }
+
     private mutating func markableDevices(under path: [UInt8], _ subject: OwnedSubject) -> Set<UInt64> {
         var devices: Set<UInt64> = []
         var probe = path
@@ -216,20 +246,23 @@ public struct MarkPlanner {
     }
 
     private mutating func add(
-        _ scope: PlannedMark.Scope, _ path: [UInt8], _ device: UInt64, opens: Bool, directories: Bool = false,
-        reads: Bool = false
+        _ scope: PlannedMark.Scope, _ path: [UInt8], _ device: UInt64, opens: Bool, executions: Bool = false,
+        directories: Bool = false, reads: Bool = false
     ) {
         objectMarks.append(
             (
                 device,
                 PlannedMark(
-                    scope: scope, path: path, opens: opens, executions: false, directories: directories, reads: reads)
+                    scope: scope, path: path, opens: opens, executions: executions, directories: directories,
+                    reads: reads)
             ))
     }
 
     private mutating func addTree(_ directory: [UInt8], _ device: UInt64, _ subject: OwnedSubject) {
         let isFile = subject.category == .file
-        add(.directory, directory, device, opens: true, directories: isFile, reads: isFile && reviewsReads)
+        add(
+            .directory, directory, device, opens: true, executions: !isFile && isShared(device), directories: isFile,
+            reads: isFile && reviewsReads)
     }
 
     private mutating func index(_ path: [UInt8], recursive: Bool?, _ subject: OwnedSubject) {
@@ -247,13 +280,17 @@ public struct MarkPlanner {
             let opens = openDevices.contains(superblock.device)
             let executions = execDevices.contains(superblock.device)
             guard opens || executions else { continue }
-            plan.marks.insert(
-                PlannedMark(
-                    scope: .filesystem, path: superblock.mountPoint, opens: opens, executions: executions,
-                    directories: opens))
+            for point in [superblock.mountPoint] + superblock.otherMountPoints {
+                plan.marks.insert(
+                    PlannedMark(
+                        scope: superblock.isShared ? .mount : .filesystem, path: point, opens: opens,
+                        executions: executions, directories: opens))
+            }
         }
-        // A mark on the whole superblock already asks about its objects.
-        for (device, mark) in objectMarks where mark.reads || !openDevices.contains(device) { plan.marks.insert(mark) }
+        // A mark on the whole superblock already asks about its objects; one on a mount only as long as it is used.
+        for (device, mark) in objectMarks where mark.reads || !openDevices.contains(device) || isShared(device) {
+            plan.marks.insert(mark)
+        }
     }
 
     /// The directory part of a pattern before its first special character, without a trailing slash.

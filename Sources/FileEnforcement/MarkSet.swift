@@ -29,7 +29,8 @@ struct MarkSet {
         board.set(.filesystemMarks, UInt64(applied.count { $0.scope == .filesystem }))
     }
 
-    private static func apply(_ mark: PlannedMark, to group: Int32) -> Int32 {
+    /// Sets a mark, or takes it away: 0 or a negated errno. Its path is looked up in the calling thread's root.
+    static func apply(_ mark: PlannedMark, to group: Int32, _ operation: MarkOperation = .add) -> Int32 {
         var mask: UInt64 = 0
         if mark.opens { mask |= FanotifyMask.openPermission }
         if mark.executions { mask |= FanotifyMask.openExecPermission }
@@ -39,9 +40,20 @@ struct MarkSet {
         return (mark.path + [0]).withUnsafeBufferPointer { bytes in
             bytes.withMemoryRebound(to: CChar.self) { path in
                 Fanotify.mark(
-                    group: group, .add, scope: mark.scope == .filesystem ? .filesystem : .inode,
+                    group: group, operation, scope: mark.scope.kernelScope,
                     options: mark.scope == .directory ? .onlyDirectory : [], mask: mask, path: path.baseAddress)
             }
+        }
+    }
+}
+
+extension PlannedMark.Scope {
+    /// What fanotify_mark(2) is told.
+    var kernelScope: MarkScope {
+        switch self {
+        case .inode, .directory: .inode
+        case .mount: .mount
+        case .filesystem: .filesystem
         }
     }
 }

@@ -48,13 +48,28 @@ struct ObjectIndex {
     /// How many bytes of paths it holds.
     var pathBytes: Int { used }
 
+    /// An object and the path it is known by.
+    typealias Entry = (device: UInt64, inode: UInt64, handle: UInt64, path: [UInt8])
+
+    /// Everything that it knows.
+    var entries: [Entry] {
+        var entries: [Entry] = []
+        table.forEach { device, inode, _ in
+            guard let known = find(device: device, inode: inode) else { return }
+            entries.append((device, inode, known.handle, [UInt8](known.path)))
+        }
+        return entries
+    }
+
     /// Takes over what another index knows and this one does not, as far as there is room.
-    mutating func carryOver(_ other: ObjectIndex) {
-        var entries: [(UInt64, UInt64)] = []
-        other.table.forEach { device, inode, _ in entries.append((device, inode)) }
-        for (device, inode) in entries {
-            guard let known = other.find(device: device, inode: inode) else { continue }
-            _ = insert(device: device, inode: inode, handle: known.handle, path: known.path)
+    mutating func carryOver(_ other: ObjectIndex) { carryOver(other.entries) }
+
+    /// Takes over entries of objects that it does not know, as far as there is room.
+    mutating func carryOver(_ entries: [Entry]) {
+        for entry in entries {
+            _ = entry.path.withUnsafeBytes {
+                insert(device: entry.device, inode: entry.inode, handle: entry.handle, path: $0)
+            }
         }
     }
 

@@ -7,9 +7,9 @@ enum ObjectIndexer {
     ///
     /// - Returns: the index, and whether everything fitted.
     static func index(
-        _ subjects: [MarkPlan.IndexedSubject], limit: Int, known: ObjectIndex?
+        _ subjects: [MarkPlan.IndexedSubject], limit: Int, carrying known: [ObjectIndex.Entry]
     ) -> (ObjectIndex, isComplete: Bool) {
-        var entries: [(device: UInt64, inode: UInt64, handle: UInt64, path: [UInt8])] = []
+        var entries: [ObjectIndex.Entry] = []
         var isComplete = true
         var seen: Set<[UInt8]> = []
         // Single files first: a large tree must not crowd them out.
@@ -25,16 +25,17 @@ enum ObjectIndexer {
             isComplete = isComplete && finished
         }
         let average = entries.isEmpty ? 0 : entries.reduce(0) { $0 + $1.path.count } / entries.count + 1
-        let carried = min(known?.count ?? 0, limit - min(entries.count, limit))
+        let carried = min(known.count, limit - min(entries.count, limit))
         var index = ObjectIndex(
-            capacity: max(entries.count + carried, 16), averagePath: average, spareBytes: known?.pathBytes ?? 0)
+            capacity: max(entries.count + carried, 16), averagePath: average,
+            spareBytes: known.reduce(0) { $0 + $1.path.count + 10 })
         for entry in entries {
             let fitted = entry.path.withUnsafeBytes {
                 index.insert(device: entry.device, inode: entry.inode, handle: entry.handle, path: $0)
             }
             isComplete = isComplete && fitted
         }
-        if let known { index.carryOver(known) }
+        index.carryOver(known)
         return (index, isComplete)
     }
 }

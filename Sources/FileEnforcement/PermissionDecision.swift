@@ -74,23 +74,37 @@ package struct PermissionDecider {
 
     package init() {}
 
+    /// Whose marks an event comes of. One object can have both kinds, and is then asked about twice: each time about those whom the mark is for.
+    package enum Marks: Sendable {
+        /// The host's policies and those of trees.
+        case host
+        /// Those of containers.
+        case containers
+    }
+
     /// Decides one event. `descriptor` stays open and owned by the caller.
     ///
-    /// - Parameter access: what is asked for.
+    /// - Parameters:
+    ///   - access: what is asked for.
+    ///   - marks: whose the event is of.
     package mutating func decide(
-        descriptor: Int32, thread: Int32, isExec: Bool, access: PermissionFacts.Access,
+        descriptor: Int32, thread: Int32, isExec: Bool, access: PermissionFacts.Access, of marks: Marks,
         state: UnsafePointer<EnforcementState>
     ) -> PermissionDecision {
         look(at: descriptor, thread: thread, isExec: isExec, access: access)
-        if !state.pointee.containers.isEmpty, let container = facts.container(state) {
-            // Its opens and executions are decided as the calls that they are; all but those of somebody who came in without its filter.
-            guard !facts.hasFilter() else { return .passed(isExec ? .process : .file) }
-            guard let view = state.pointee.containers.view(of: container) else {
-                return .failed(.snapshotMissing, isExec ? .process : .file, .failClosed)
-            }
-            return decideSeen(descriptor, isExec: isExec, access: access, view)
+        let category: Category = isExec ? .process : .file
+        guard !state.pointee.containers.isEmpty, let slot = facts.container(state) else {
+            return marks == .host
+                ? decideSeen(descriptor, isExec: isExec, access: access, state) : .passed(category)
         }
-        return decideSeen(descriptor, isExec: isExec, access: access, state)
+        if slot.isSupervised {
+            // Its opens and executions are decided as the calls that they are; all but those of somebody who came in without its filter.
+            if facts.hasFilter() { return .passed(category) }
+        } else if marks == .host || facts.isOfStarter(slot) {
+            return .passed(category)
+        }
+        guard let view = slot.state else { return .failed(.snapshotMissing, category, .failClosed) }
+        return decideSeen(descriptor, isExec: isExec, access: access, view)
     }
 
     /// Reads what an object is called and what it is.

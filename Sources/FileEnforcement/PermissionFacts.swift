@@ -1,3 +1,4 @@
+import Glibc
 import LinuxKernel
 import PolicyEngine
 
@@ -128,10 +129,27 @@ package struct PermissionFacts {
         return found
     }
 
-    /// The container that the thread belongs to; `nil` for none.
-    mutating func container(_ state: UnsafePointer<EnforcementState>) -> UInt64? {
-        foundWorkload = state.pointee.bindings.workload(of: thread)
-        return foundWorkload.flatMap { SnapshotBundle.isContainer($0) ? $0 : nil }
+    /// The container whose event this is: of the object, or of the thread where the object does not tell; `nil` for none.
+    @inline(__always)
+    mutating func container(_ state: UnsafePointer<EnforcementState>) -> ContainerSlot? {
+        let mounts = state.pointee.mounts
+        let slot = state.pointee.containers.container(of: object, thread: thread) { mounts.isHost($0) }
+        if let slot { foundWorkload = slot.workload }
+        return slot
+    }
+
+    /// Whether it is the runtime, still setting a container up, that opens something: not yet the container.
+    mutating func isOfStarter(_ slot: ContainerSlot) -> Bool {
+        guard !isExec, slot.isStarted(by: processID()) else { return false }
+        // What it executes it opens as well. Its registers can be read once it has gone to sleep.
+        for _ in 0..<256 {
+            hasSystemCall = false
+            readSystemCall()
+            if case .blocked = systemCall { return !OpenIntent.of(systemCall, tid: thread).isExecution }
+            guard case .running = systemCall else { return false }
+            sched_yield()
+        }
+        return false
     }
 
     /// The container's number in records; 0 for none.

@@ -5,9 +5,11 @@ import Synchronization
 
 /// The groups a permission thread reads, set by the control thread.
 ///
-/// There is one group, and for the length of a reload two: the new one is read before its first mark is set, the old one until
-/// its marks are gone and its queue is empty.
+/// There is one group for the host, and for the length of a reload two: the new one is read before its first mark is set, the old one until
+/// its marks are gone and its queue is empty. The group of containers stays: marks come to it and go with each container.
 public final class PermissionGroups: Sendable {
+    /// The group of containers; negative for none.
+    let containers: Int32
     let current = Atomic<Int32>(-1)
     let retiring = Atomic<Int32>(-1)
     /// Incremented by the thread each time it found the retiring group's queue empty.
@@ -16,8 +18,13 @@ public final class PermissionGroups: Sendable {
     /// Wakes the thread out of poll(2) when one of the above changes.
     let wake: Int32
 
-    /// - Parameter wake: an eventfd that outlives the thread.
-    public init(wake: Int32) { self.wake = wake }
+    /// - Parameters:
+    ///   - wake: an eventfd that outlives the thread.
+    ///   - containers: the group of containers; negative for none.
+    public init(wake: Int32, containers: Int32) {
+        self.wake = wake
+        self.containers = containers
+    }
 }
 
 /// The permission thread's loop: reads events, decides, answers, then reports. One instance, one thread, no allocation after
@@ -45,10 +52,11 @@ struct PermissionLoop {
     mutating func run() {
         while !groups.stop.load(ordering: .acquiring) {
             let group = groups.current.load(ordering: .acquiring)
-            var found = group >= 0 && drain(group)
+            var found = group >= 0 && drain(group, of: .host)
+            if groups.containers >= 0, drain(groups.containers, of: .containers) { found = true }
             let retiring = groups.retiring.load(ordering: .acquiring)
             if retiring >= 0 {
-                if drain(retiring) {
+                if drain(retiring, of: .host) {
                     found = true
                 } else {
                     groups.retiringIdle.wrappingAdd(1, ordering: .releasing)
@@ -58,33 +66,34 @@ struct PermissionLoop {
             if retiring < 0, group >= 0, spin.wait(for: group, board: board) { continue }
             board.add(.heartbeat)
             // A second between heartbeats when nothing happens: the guardian only needs progress when events wait.
-            Readiness.wait(group, retiring, groups.wake, timeoutMilliseconds: 1000)
+            Readiness.wait(group, retiring, groups.containers, groups.wake, timeoutMilliseconds: 1000)
             EventDescriptor.drain(groups.wake)
         }
     }
 
     /// Reads one batch and answers it; false when the queue is empty.
-    private mutating func drain(_ group: Int32) -> Bool {
+    private mutating func drain(_ group: Int32, of marks: PermissionDecider.Marks) -> Bool {
         let length = Fanotify.read(group: group, into: buffer)
         if length <= 0 {
             if length == -24 || length == -23 { board.count(.descriptorExhausted) }
             return length != -11 && length != 0
         }
-        handle(group, length)
+        handle(group, length, marks)
         return true
     }
 
-    private mutating func handle(_ group: Int32, _ length: Int) {
+    private mutating func handle(_ group: Int32, _ length: Int, _ marks: PermissionDecider.Marks) {
         board.add(.heartbeat)
         let state = cell.enter()
         defer { cell.leave() }
         var events = FanotifyEvents(UnsafeRawBufferPointer(rebasing: buffer[0..<length]))
-        while let event = events.next() { answer(event, group, state) }
+        while let event = events.next() { answer(event, group, marks, state) }
     }
 
     @inline(__always)
     private mutating func answer(
-        _ event: FanotifyEvent, _ group: Int32, _ state: UnsafePointer<EnforcementState>?
+        _ event: FanotifyEvent, _ group: Int32, _ marks: PermissionDecider.Marks,
+        _ state: UnsafePointer<EnforcementState>?
     ) {
         if event.descriptor < 0 {
             if event.mask & FanotifyMask.queueOverflow != 0 { board.count(.queueOverflow) }
@@ -101,7 +110,7 @@ struct PermissionLoop {
         } else if let state {
             decision = decider.decide(
                 descriptor: event.descriptor, thread: event.pid, isExec: isExec, access: isRead ? .read : .open,
-                state: state)
+                of: marks, state: state)
         } else {
             decision = .failed(.snapshotMissing, isExec ? .process : .file, .failClosed)
         }

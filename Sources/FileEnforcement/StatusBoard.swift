@@ -94,6 +94,10 @@ public struct StatusBoard: @unchecked Sendable {
         case loggedPackets
         /// Flows of which an alert told.
         case reportedFlows
+        /// Containers that are alive.
+        case containers
+        /// Numbers that were given to generations, sets of policies and questions.
+        case numbers
     }
 
     /// First slot of the failure counters, one for each `FailureRow`.
@@ -113,6 +117,11 @@ public struct StatusBoard: @unchecked Sendable {
     /// Adds to a slot.
     public func add(_ slot: Slot, _ amount: UInt64 = 1) {
         slots[slot.rawValue].wrappingAdd(amount, ordering: .relaxed)
+    }
+
+    /// Adds one to a slot, and returns what it is then.
+    public func next(_ slot: Slot) -> UInt64 {
+        slots[slot.rawValue].wrappingAdd(1, ordering: .acquiringAndReleasing).newValue
     }
 
     /// Remembers the notification that was last taken from a tree's listener. The kernel numbers a listener's notifications one

@@ -3,13 +3,14 @@ import CLinux
 /// epoll(7) of descriptors that each give one event and then are silent until they are armed again (EPOLLONESHOT): so that of
 /// several waiting threads one gets it. Lives as long as the process.
 public struct EventPoll: Sendable {
-    private let descriptor: Int32
+    /// Readable when a wait would give an event.
+    public let descriptor: Int32
 
     /// What came of waiting.
     public struct Event: Sendable {
         /// The number the descriptor was added under.
         public var tag: UInt64
-        /// Something can be read.
+        /// Something can be read, or what was waited for has happened.
         public var isReadable: Bool
         /// The other end is gone for good.
         public var hasEnded: Bool
@@ -21,11 +22,15 @@ public struct EventPoll: Sendable {
     }
 
     /// Adds a descriptor, armed: 0 or a negated errno.
-    public func add(_ watched: Int32, tag: UInt64) -> Int32 { pc_epoll_arm(descriptor, watched, tag, 0) }
+    ///
+    /// - Parameter isPriority: POLLPRI is waited for, rather than what can be read.
+    public func add(_ watched: Int32, tag: UInt64, isPriority: Bool = false) -> Int32 {
+        pc_epoll_arm(descriptor, watched, tag, 0, isPriority ? 1 : 0)
+    }
 
     /// Arms a descriptor again: 0 or a negated errno.
-    @discardableResult public func arm(_ watched: Int32, tag: UInt64) -> Int32 {
-        pc_epoll_arm(descriptor, watched, tag, 1)
+    @discardableResult public func arm(_ watched: Int32, tag: UInt64, isPriority: Bool = false) -> Int32 {
+        pc_epoll_arm(descriptor, watched, tag, 1, isPriority ? 1 : 0)
     }
 
     /// Takes a descriptor out.

@@ -70,6 +70,18 @@ public struct Inotify: ~Copyable, Sendable {
         try KernelError.check("inotify_add_watch", pc_inotify_add(descriptor.raw, path, mask.rawValue))
     }
 
+    /// Watches a directory for changes of what is in it by name, and for its own end: the watch's number, or a negated errno.
+    public static func addDirectory(_ path: [UInt8], to instance: Int32) -> Int32 {
+        let mask: InotifyMask = [
+            .create, .movedFrom, .movedTo, .delete, .deleteSelf, .moveSelf, .onlyDirectory,
+        ]
+        return (path + [0]).withUnsafeBufferPointer { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { text in
+                text.baseAddress.map { pc_inotify_add(instance, $0, mask.rawValue) } ?? -22
+            }
+        }
+    }
+
     /// inotify_rm_watch(2).
     public borrowing func remove(_ watch: Int32) throws(KernelError) {
         try KernelError.check("inotify_rm_watch", pc_inotify_remove(descriptor.raw, watch))

@@ -34,7 +34,7 @@ public struct KernelError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Passes a result through, or throws if it is a negated errno.
     @discardableResult
     @inline(__always)
-    static func check(_ call: StaticString, _ result: Int32) throws(KernelError) -> Int32 {
+    package static func check(_ call: StaticString, _ result: Int32) throws(KernelError) -> Int32 {
         if result < 0 { throw KernelError(call, errno: -result) }
         return result
     }
@@ -42,7 +42,7 @@ public struct KernelError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Passes a length through, or throws if it is a negated errno.
     @discardableResult
     @inline(__always)
-    static func check(_ call: StaticString, _ result: Int) throws(KernelError) -> Int {
+    package static func check(_ call: StaticString, _ result: Int) throws(KernelError) -> Int {
         if result < 0 { throw KernelError(call, errno: Int32(-result)) }
         return result
     }

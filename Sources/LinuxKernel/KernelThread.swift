@@ -44,6 +44,9 @@ public final class KernelThread: Sendable {
     /// Waits for its end. Call once.
     public func join() { pthread_join(handle, nil) }
 
+    /// Lets it go: nobody waits for its end. Instead of `join`.
+    public func detach() { pthread_detach(handle) }
+
     /// gettid(2) of the caller.
     public static var currentID: Int32 { pc_thread_id() }
 

@@ -35,10 +35,10 @@ public final class NetworkEnforcer: Sendable {
     /// Puts the rulesets of a generation in force, in place of what there was: of all workloads or, when this throws, of none.
     ///
     /// - Parameter names: what the policies of the generation say of names.
-    /// - Returns: what of them is not enforced.
+    /// - Returns: what of them is not enforced, by workload.
     public func load(
         _ bundle: NetworkBundle, names: NameRules = NameRules(), generation: UInt64
-    ) throws(NetfilterError) -> [PlanNote] {
+    ) throws(NetfilterError) -> [UInt64: [PlanNote]] {
         let result = state.withLock { state in
             // Before the first packet is logged in their name.
             state.names.removeAll { $0.generation == generation }
@@ -52,36 +52,61 @@ public final class NetworkEnforcer: Sendable {
 
     private func load(
         _ bundle: NetworkBundle, _ generation: UInt64, _ state: inout State
-    ) -> Result<[PlanNote], NetfilterError> {
-        var notes: Set<PlanNote> = []
+    ) -> Result<[UInt64: [PlanNote]], NetfilterError> {
+        var notes: [UInt64: [PlanNote]] = [:]
         var done: [(table: NetworkTable, before: Ruleset)] = []
         openHost(&state)
         // Containers that lost all their rules too.
         let workloads = Set(bundle.rulesets.keys).union(state.tables.keys)
         for workload in workloads.sorted() {
             let wanted = bundle.rulesets[workload] ?? Ruleset(logGroup: 0)
-            guard let table = state.tables[workload] else {
-                if !wanted.isEmpty {
-                    notes.formUnion(Self.notes(wanted, sharesNetwork: state.sharing.contains(workload)))
-                }
-                continue
-            }
-            let features = features(&state, table, wanted)
+            let before = state.tables[workload]?.ruleset
             do {
-                let before = table.ruleset
-                try table.apply(wanted.reduced(to: features), now: KernelClock.monotonic)
-                done.append((table, before))
-                notes.formUnion(Self.notes(wanted, features))
+                let found = try put(wanted, workload, &state)
+                if !found.isEmpty { notes[workload] = found }
             } catch {
                 for (table, before) in done { try? table.apply(before, now: KernelClock.monotonic) }
                 return .failure(error)
             }
-            table.bindLog()
-            if !table.isLogBound { notes.insert(PlanNote(rule: .none, gap: .packetsUnlogged)) }
+            if let table = state.tables[workload], let before { done.append((table, before)) }
         }
         state.generation = generation
+        countRules(state)
+        return .success(notes)
+    }
+
+    /// Puts the ruleset of one workload in force, in place of what there was of it.
+    ///
+    /// - Returns: what of it is not enforced.
+    public func put(_ ruleset: Ruleset, for workload: UInt64) throws(NetfilterError) -> [PlanNote] {
+        let result = state.withLock { state -> Result<[PlanNote], NetfilterError> in
+            defer { countRules(state) }
+            do throws(NetfilterError) { return .success(try put(ruleset, workload, &state)) } catch {
+                return .failure(error)
+            }
+        }
+        EventDescriptor.signal(wake)
+        return try result.get()
+    }
+
+    private func put(
+        _ wanted: Ruleset, _ workload: UInt64, _ state: inout State
+    ) throws(NetfilterError) -> [PlanNote] {
+        var notes: Set<PlanNote> = []
+        if let table = state.tables[workload] {
+            let features = features(&state, table, wanted)
+            try table.apply(wanted.reduced(to: features), now: KernelClock.monotonic)
+            notes.formUnion(Self.notes(wanted, features))
+            table.bindLog()
+            if !table.isLogBound { notes.insert(PlanNote(rule: .none, gap: .packetsUnlogged)) }
+        } else if !wanted.isEmpty {
+            notes.formUnion(Self.notes(wanted, sharesNetwork: state.sharing.contains(workload)))
+        }
+        return notes.sorted { $0.rule.rawValue < $1.rule.rawValue }
+    }
+
+    private func countRules(_ state: borrowing State) {
         board.set(.packetRules, UInt64(state.tables.values.reduce(0) { $0 + $1.ruleset.ruleCount }))
-        return .success(notes.sorted { $0.rule.rawValue < $1.rule.rawValue })
     }
 
     /// What this kernel offers; asked once, and not at all while no policy needs it.

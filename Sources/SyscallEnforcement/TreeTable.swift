@@ -27,8 +27,6 @@ package final class TreeTable: @unchecked Sendable {
         /// The UTS namespace by which its processes are known; 0 for none.
         package var namespace: UInt64
 
-        /// Of a container: the process that it began with; otherwise 0.
-        package var process: Int32 = 0
         /// Its process came into a container that was there before.
         package var isEntered = false
         /// Its slot; set by the table.

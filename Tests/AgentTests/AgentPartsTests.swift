@@ -61,14 +61,16 @@ struct AgentPartsTests {
         let notes = PlanNote.Gap.allCases.enumerated().map {
             PlanNote(rule: RuleID(rawValue: UInt32($0.offset) * 70_000), gap: $0.element)
         }
-        #expect(PlanReport.decode(PlanReport.encode(notes)) == notes)
-        #expect(PlanReport.decode([1, 2, 3, 4, 99, 1]) == [])
+        let all = [SnapshotBundle.host: notes, SnapshotBundle.container(7): Array(notes.prefix(2))]
+        #expect(PlanReport.decode(PlanReport.encode(all)) == all)
+        #expect(PlanReport.decode([1, 2, 3, 4, 99, 1]) == [:])
     }
 
     @Test func aHeldEventIsToldInFull() throws {
-        let event = Caretaker.HeldEvent(group: 3, descriptor: 17, mask: 0x4_0000, thread: 4711)
+        let event = Caretaker.HeldEvent(
+            group: 3, descriptor: 17, mask: 0x4_0000, thread: 4711, isOfContainers: true)
         let parsed = try #require(Caretaker.HeldEvent.parse(event.message))
-        #expect(parsed.mask == 0x4_0000 && parsed.thread == 4711)
+        #expect(parsed.mask == 0x4_0000 && parsed.thread == 4711 && parsed.isOfContainers)
         #expect(event.message.number == 17)
         #expect(Caretaker.HeldEvent.parse(ChannelMessage(.adopt, text: [1, 2])) == nil)
     }

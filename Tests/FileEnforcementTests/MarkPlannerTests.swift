@@ -121,4 +121,38 @@ struct MarkPlannerTests {
             #expect(MarkPlanner.literalDirectory(Array(pattern.utf8)) == Array(expected.utf8), "\(pattern)")
         }
     }
+
+    // MARK: - File systems that others use too
+
+    private func shared(_ view: FakeFilesystem) -> FakeFilesystem {
+        var view = view
+        view.mounts = [Superblock(device: 1, mountPoint: Array("/".utf8), isMarkable: true, isShared: true)]
+        view.mounts[0].otherMountPoints = [Array("/etc".utf8)]
+        return view
+    }
+
+    @Test func aSharedFilesystemIsNeverMarkedAsAWhole() throws {
+        let recursive = PathSubject.directory("/etc/", recursive: true)
+        let plans = try [
+            plan(process: [.path("/usr/bin/ls")], on: shared(view)), plan(process: [recursive], on: shared(view)),
+            plan(file: [.pattern("/etc/*.key")], on: shared(view)),
+            plan(process: [.execname("ls")], on: shared(view)),
+            plan(process: [.path("/usr/bin/ls")], action: .allow, on: shared(view)),
+        ]
+        for plan in plans { #expect(!plan.marks.contains { $0.scope == .filesystem }, "\(marks(plan))") }
+        #expect(marks(plans[0]) == ["directory /usr/bin exec", "inode /usr/bin/ls open+exec"])
+        #expect(marks(plans[1]) == ["directory /etc open+exec", "directory /etc/ssl open+exec"])
+        #expect(plans[0].notes.isEmpty && plans[1].notes.isEmpty)
+        #expect(marks(plans[2]) == ["mount / open+dirs", "mount /etc open+dirs"])
+        #expect(marks(plans[3]) == ["mount / exec", "mount /etc exec"])
+        for plan in plans[2...] { #expect(plan.notes.contains { $0.gap == .mountsOnly }) }
+    }
+
+    @Test func marksOnMountsDoNotReplaceThoseOnObjects() throws {
+        let plan = try plan(file: [.path("/etc/shadow"), .pattern("/data/*")], on: shared(view))
+        #expect(
+            marks(plan) == [
+                "directory /etc open", "inode /etc/shadow open", "mount / open+dirs", "mount /etc open+dirs",
+            ])
+    }
 }

@@ -59,7 +59,7 @@ struct SnapshotBundleTests {
 
     @Test func everyChangedByteOfTheHeaderIsNoticed() throws {
         var bytes = try Self.bundle()
-        for index in 0..<(16 + 3 * 24) {
+        for index in 0..<(40 + 3 * 24) {
             for bit in 0..<8 {
                 bytes[index] ^= 1 << bit
                 // Another number of a workload is as good as the one before, as long as the order is kept.
@@ -91,5 +91,58 @@ struct SnapshotBundleTests {
     @Test func aRuleBeyondTheLimitIsRefused() throws {
         let limits = CompilerLimits()
         #expect(throws: CompilationError.self) { try Self.compiled(["/a", "/b"], firstRule: limits.rules - 1) }
+    }
+
+    // MARK: - Sets for containers
+
+    private static func withSets(_ assignments: [SnapshotBundle.Assignment]) throws -> [UInt8] {
+        SnapshotBundle.encode(
+            [
+                (0, try compiled(["/a"]).bytes), (7, try compiled(["/b"], firstRule: 1).bytes),
+                (SnapshotBundle.set(11), try compiled(["/c"], generation: 11).bytes),
+                (SnapshotBundle.set(12), try compiled([], generation: 12).bytes),
+            ], assignments: assignments, network: [1, 2, 3])
+    }
+
+    private static func assignment(_ container: UInt64, _ set: UInt64) -> SnapshotBundle.Assignment {
+        SnapshotBundle.Assignment(container: SnapshotBundle.container(container), set: SnapshotBundle.set(set))
+    }
+
+    @Test func containersShareSets() throws {
+        let assignments = [Self.assignment(1, 11), Self.assignment(2, 12), Self.assignment(5, 11)]
+        let bytes = try Self.withSets(assignments)
+        try Self.read(bytes) { bundle in
+            #expect(bundle.assignments == assignments)
+            #expect(bundle.hostParts.map(\.workload) == [0, 7])
+            #expect(bundle.sets.map(\.snapshot.generation) == [11, 12])
+            #expect(Array(bytes[bundle.network]) == [1, 2, 3])
+        }
+        for length in 0..<bytes.count {
+            #expect(throws: SnapshotError.self) { try Self.read(Array(bytes[..<length])) { _ in } }
+        }
+    }
+
+    @Test func aContainerHasOneSetThatIsThere() throws {
+        for wrong in [
+            [Self.assignment(1, 13)], [Self.assignment(1, 11), Self.assignment(1, 12)],
+            [Self.assignment(2, 11), Self.assignment(1, 11)],
+            [SnapshotBundle.Assignment(container: 7, set: SnapshotBundle.set(11))],
+            [SnapshotBundle.Assignment(container: SnapshotBundle.container(1), set: 7)],
+        ] {
+            #expect(throws: SnapshotError.self) { try Self.read(Self.withSets(wrong)) { _ in } }
+        }
+    }
+
+    @Test func setsComeAloneToo() throws {
+        func setCount(_ bytes: [UInt8]) throws -> Int {
+            try bytes.withUnsafeBytes { try SnapshotBundle(validating: $0, hasHost: false).sets.count }
+        }
+        let set = (SnapshotBundle.set(11), try Self.compiled(["/c"], generation: 11).bytes)
+        #expect(try setCount(SnapshotBundle.encode([set])) == 1)
+        #expect(throws: SnapshotError.self) { try Self.read(SnapshotBundle.encode([set])) { _ in } }
+        // A set's number is its generation.
+        for wrong in [(SnapshotBundle.set(12), set.1), (0, try Self.compiled(["/c"]).bytes)] {
+            #expect(throws: SnapshotError.self) { try setCount(SnapshotBundle.encode([wrong])) }
+        }
     }
 }
