@@ -4,7 +4,7 @@ import LinuxKernel
 
 /// bind(2): the address is copied once, and the socket is bound through a copy of the caller's descriptor, so that neither can be exchanged
 /// meanwhile. A name of AF_UNIX is a new name in a directory, like mknod(2)'s.
-extension PathCallBroker {
+extension CallBroker {
     /// `sizeof(struct sockaddr_storage)`, and where the path of `struct sockaddr_un` begins.
     private static let (addressLimit, pathOffset) = (128, 2)
 

@@ -35,7 +35,7 @@ package struct CallLoop {
     private let unanswered: UnansweredCalls
     private let table: CallTable
     private var judge: CallJudge
-    private var broker: PathCallBroker
+    private var broker: CallBroker
     private var notification = SystemCallNotification()
     private var lastRetry: UInt64 = 0
 
@@ -57,7 +57,7 @@ package struct CallLoop {
         table = shared.table
         unanswered = shared.unanswered
         judge = CallJudge(reporter: reporter, board: board)
-        broker = try PathCallBroker()
+        broker = try CallBroker()
     }
 
     /// Runs for ever.
@@ -190,11 +190,11 @@ package struct CallLoop {
 
     /// Answers a call that was performed or refused, and reports.
     private mutating func end(
-        _ answer: PathCallBroker.Answer, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>,
+        _ answer: CallBroker.Answer, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>,
         _ tracked: UnansweredCalls? = nil
     ) -> Bool {
         var isAnswered = true
-        var kept: PathCallBroker.Answer?
+        var kept: CallBroker.Answer?
         switch answer {
         case .waits: return false
         case .result(let result):
@@ -241,7 +241,7 @@ package struct CallLoop {
     /// Lets an execution go on, and looks before the program's first instruction whether it is the one that was allowed: its name lies
     /// in memory that others can change, and names come to mean something else.
     private mutating func execute(
-        _ program: PathCallBroker.Program, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
+        _ program: CallBroker.Program, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
     ) {
         // The runtime's own steps end where the program begins.
         trees.setStarted(tree)

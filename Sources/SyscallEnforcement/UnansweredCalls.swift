@@ -15,7 +15,7 @@ final class UnansweredCalls: Sendable {
         /// Of what the arguments point to: a program that does not make the call again may make another one with the same registers.
         var arguments: UInt64
         /// `nil` while it is being done.
-        var answer: PathCallBroker.Answer?
+        var answer: CallBroker.Answer?
         var since: UInt64
     }
 
@@ -26,7 +26,7 @@ final class UnansweredCalls: Sendable {
         /// It is being done for an earlier time that it came.
         case underWay
         /// It was done.
-        case done(PathCallBroker.Answer)
+        case done(CallBroker.Answer)
     }
 
     private let entries = Mutex<[Entry]>([])
@@ -59,7 +59,7 @@ final class UnansweredCalls: Sendable {
     /// A call that was begun has come to its end.
     ///
     /// - Parameter answer: what nobody has got; a descriptor in it is this object's then. `nil` when there is nothing to be kept.
-    func finish(_ call: SystemCallNotification, _ answer: PathCallBroker.Answer?) {
+    func finish(_ call: SystemCallNotification, _ answer: CallBroker.Answer?) {
         let now = KernelClock.monotonic
         entries.withLock { entries in
             guard let index = entries.firstIndex(where: { $0.call.id == call.id && $0.answer == nil }) else {
