@@ -49,7 +49,7 @@ enum RuleCoverageTable {
             return rule.isOfPackets
                 ? Row(enforcedBy: ["seccomp", "nftables"], gaps: packetGaps)
                 : Row(enforcedBy: ["seccomp"], gaps: [treesOnly])
-        case .dns: return queries(rule)
+        case .dns: return queries(rule, inTree: inTree)
         case .capability:
             return capability(rule, inTree: inTree)
         case .syscall:
@@ -68,23 +68,40 @@ enum RuleCoverageTable {
             + "seen, and who sends is not known"
     ]
 
-    /// Rules on queries, which packets tell of.
-    private static func queries(_ rule: RuleDescription) -> Row {
-        guard rule.isOfPackets else { return Row(enforcedBy: [], gaps: ["no packet tells which program asks"]) }
+    /// Rules on queries: in supervised trees what is sent, elsewhere what packets tell of.
+    private static func queries(_ rule: RuleDescription, inTree: Bool) -> Row {
+        let unseen = [
+            "queries to other ports than 53, over TLS or HTTPS, and what others ask for a program (nscd, systemd-resolved by its own socket) are "
+                + "not seen"
+        ]
+        let inTrees =
+            rule.attributes.action == .audit
+            ? []
+            : [
+                "in supervised trees a program that it may be about is given no answer over TCP, or to what it asks by write(2) (Go's own resolver): "
+                    + "neither can be looked into ('query-unreadable')"
+            ]
+        guard !inTree else { return Row(enforcedBy: ["seccomp"], gaps: inTrees + unseen) }
+        guard rule.isOfPackets else {
+            return Row(
+                enforcedBy: ["seccomp"],
+                gaps: [treesOnly + ": no packet tells which program asks"] + inTrees + unseen)
+        }
         var gaps = rule.packetLimits.sorted { $0.rawValue < $1.rawValue }.map { limit in
-            switch limit {
-            case .tooManyNames: "only reported: packets are held against \(DomainDecisions.limit) names at most"
-            case .exceptions:
-                "names below it that other rules are about pass, and so does what is made to look like them"
-            case .allowList: "what is not listed is reported, not refused"
-            }
+            let what =
+                switch limit {
+                case .tooManyNames: "only reported: packets are held against \(DomainDecisions.limit) names at most"
+                case .exceptions:
+                    "names below it that other rules are about pass, and so does what is made to look like them"
+                case .allowList: "what is not listed is reported, not refused"
+                }
+            return "outside of supervised trees " + what
         }
         gaps.append(
             rule.attributes.action == .block
-                ? "queries over TLS or HTTPS, and to other ports than 53, are not seen; those that TCP splits or that are written with "
-                    + "pointers are reported at best"
-                : "queries over TLS or HTTPS, to other ports than 53, and those that TCP splits are not seen")
-        return Row(enforcedBy: ["nftables"], gaps: gaps)
+                ? "outside of supervised trees queries that TCP splits or that are written with pointers are reported at best"
+                : "outside of supervised trees queries that TCP splits are not seen")
+        return Row(enforcedBy: ["seccomp", "nftables"], gaps: gaps + inTrees + unseen)
     }
 
     private static let treesOnly = "only in supervised trees ('portcullis run')"

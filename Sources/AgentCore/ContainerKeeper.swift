@@ -184,7 +184,7 @@ final class ContainerKeeper {
     private func watch(_ number: UInt64) {
         guard let container = containers[number] else { return }
         _ = poll.add(container.process, tag: number)
-        _ = poll.add(container.mountWatch, tag: number | Tag.mounts, isPriority: true)
+        _ = poll.add(container.mountWatch, tag: number | Tag.mounts, for: .priority)
     }
 
     /// Has the guardian know what a later worker has to.
@@ -260,7 +260,7 @@ final class ContainerKeeper {
     private func change(_ number: UInt64, _ change: Changes) {
         guard let container = containers[number] else { return }
         containers[number]?.changes.insert(change)
-        if change == .mounts { poll.arm(container.mountWatch, tag: number | Tag.mounts, isPriority: true) }
+        if change == .mounts { poll.arm(container.mountWatch, tag: number | Tag.mounts, for: .priority) }
     }
 
     private func refresh(_ number: UInt64) {

@@ -329,8 +329,9 @@ int pc_epoll_create(void) {
     return fd < 0 ? -errno : fd;
 }
 
-int pc_epoll_arm(int epoll, int fd, uint64_t tag, int again, int priority) {
-    struct epoll_event event = {.events = (priority ? EPOLLPRI : EPOLLIN) | EPOLLONESHOT, .data.u64 = tag};
+int pc_epoll_arm(int epoll, int fd, uint64_t tag, int again, int what) {
+    uint32_t events = what == PC_WAIT_PRIORITY ? EPOLLPRI : what == PC_WAIT_WRITABLE ? EPOLLOUT : EPOLLIN;
+    struct epoll_event event = {.events = events | EPOLLONESHOT, .data.u64 = tag};
     return epoll_ctl(epoll, again ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
@@ -342,7 +343,7 @@ int pc_epoll_wait(int epoll, int timeout, uint64_t *tag) {
     if (count <= 0)
         return count < 0 ? -errno : 0;
     *tag = event.data.u64;
-    return (event.events & (EPOLLIN | EPOLLPRI) ? 1 : 0) | (event.events & (EPOLLHUP | EPOLLERR) ? 2 : 0);
+    return (event.events & (EPOLLIN | EPOLLPRI | EPOLLOUT) ? 1 : 0) | (event.events & (EPOLLHUP | EPOLLERR) ? 2 : 0);
 }
 
 int pc_pipe(int *read_end, int *write_end) {

@@ -240,6 +240,11 @@ int pc_set_nonblocking(int fd, int on) {
     return fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+int pc_is_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -errno : (flags & O_NONBLOCK) != 0;
+}
+
 int pc_open_path(void) { return O_PATH; }
 
 int pc_take_read_lease(int fd) {

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -110,12 +109,7 @@ ssize_t pc_read_process_string(int32_t tid, uint64_t address, char *buffer, size
     return -ENAMETOOLONG;
 }
 
-int pc_socket_domain(int socket) {
-    int domain = 0;
-    socklen_t length = sizeof domain;
-    return getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 ? -errno : domain;
-}
-
-int pc_bind(int socket, const void *address, uint32_t length) {
-    return done(bind(socket, (const struct sockaddr *)address, (socklen_t)length));
+int pc_write_memory(int file, uint64_t address, const void *bytes, size_t length) {
+    ssize_t count = pwrite(file, bytes, length, (off_t)address);
+    return count == (ssize_t)length ? 0 : count < 0 && errno != EIO ? -errno : -EFAULT;
 }

@@ -221,6 +221,10 @@ int pc_wait(int by_pidfd, int32_t which, int block, struct pc_exit *out) {
     return 1;
 }
 
+int pc_signal_thread(int32_t process, int32_t thread, int signal) {
+    return syscall(SYS_tgkill, process, thread, signal) < 0 ? -errno : 0;
+}
+
 int pc_kill(int32_t pid, int signal) { return kill(pid, signal) < 0 ? -errno : 0; }
 
 int32_t pc_thread_id(void) { return (int32_t)syscall(SYS_gettid); }

@@ -55,6 +55,18 @@ static int finish(scmp_filter_ctx context, int error, int program, int text) {
     return error;
 }
 
+static struct scmp_arg_cmp comparison(const struct pc_filter_comparison *one) {
+    switch (one->relation) {
+    case PC_FILTER_DIFFERS:
+        return (struct scmp_arg_cmp){.arg = one->argument, .op = SCMP_CMP_NE, .datum_a = one->value};
+    case PC_FILTER_AT_MOST:
+        return (struct scmp_arg_cmp){.arg = one->argument, .op = SCMP_CMP_LE, .datum_a = one->value};
+    default:
+        return (struct scmp_arg_cmp){
+            .arg = one->argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = one->mask, .datum_b = one->value};
+    }
+}
+
 static int add(scmp_filter_ctx context, const struct pc_filter_rule *rule, uint32_t otherwise) {
     if (rule->name == NULL)
         return -EINVAL;
@@ -65,12 +77,7 @@ static int add(scmp_filter_ctx context, const struct pc_filter_rule *rule, uint3
         return 0;
     struct scmp_arg_cmp comparisons[4];
     for (uint32_t i = 0; i < rule->comparison_count; i++)
-        comparisons[i] = (struct scmp_arg_cmp){
-            .arg = rule->comparisons[i].argument,
-            .op = SCMP_CMP_MASKED_EQ,
-            .datum_a = rule->comparisons[i].mask,
-            .datum_b = rule->comparisons[i].value,
-        };
+        comparisons[i] = comparison(&rule->comparisons[i]);
     int error = seccomp_rule_add_array(context, code(rule->action), number, rule->comparison_count, comparisons);
     // The call exists on none of the architectures.
     return error == -EDOM ? 0 : error;

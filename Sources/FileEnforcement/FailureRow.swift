@@ -30,6 +30,8 @@ public enum FailureRow: UInt8, Sendable, CaseIterable {
     /// The program that a thread executes cannot be compared with the one that was decided on: somebody else traces the thread, or
     /// another thread changed the arguments meanwhile.
     case executionUnverified
+    /// A resolver is asked in a way that cannot be looked into: over a connection, or in what is no DNS message.
+    case queryUnreadable
     /// Somebody else changed or removed the table in nf_tables; it is made again. Until then packets met what was left.
     case rulesetChanged
     /// The table in nf_tables could not be made again.
@@ -53,6 +55,7 @@ public enum FailureRow: UInt8, Sendable, CaseIterable {
         case .workerLost: "worker-lost"
         case .unknownCall: "unknown-call"
         case .executionUnverified: "execution-unverified"
+        case .queryUnreadable: "query-unreadable"
         case .rulesetChanged: "ruleset-changed"
         case .rulesetLost: "ruleset-lost"
         case .packetLogOverflow: "packet-log-overflow"

@@ -62,6 +62,12 @@ public struct AssumedIdentity {
             (honoursCapabilities ? other.effective : []).union(extra).intersection(permitted))
     }
 
+    /// Whether it can be anybody else.
+    public var canChange: Bool { permitted.contains(.setuid) && permitted.contains(.setgid) }
+
+    /// The capabilities out of a set that we have as well.
+    public func shared(_ capabilities: CapabilitySet) -> CapabilitySet { capabilities.intersection(permitted) }
+
     /// Has the thread's own capabilities in effect again; its ids stay, as they matter no more. 0 or a negated errno.
     @discardableResult public mutating func regain() -> Int32 { setEffective(permitted) }
 

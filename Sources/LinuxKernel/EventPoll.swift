@@ -6,11 +6,21 @@ public struct EventPoll: Sendable {
     /// Readable when a wait would give an event.
     public let descriptor: Int32
 
+    /// What is waited for.
+    public enum Interest: Int32, Sendable {
+        /// Something can be read.
+        case readable = 0
+        /// POLLPRI: something out of the ordinary (a mount table that has changed).
+        case priority = 1
+        /// Something can be written, or a connection has come about.
+        case writable = 2
+    }
+
     /// What came of waiting.
     public struct Event: Sendable {
         /// The number the descriptor was added under.
         public var tag: UInt64
-        /// Something can be read, or what was waited for has happened.
+        /// What was waited for has happened.
         public var isReadable: Bool
         /// The other end is gone for good.
         public var hasEnded: Bool
@@ -23,14 +33,14 @@ public struct EventPoll: Sendable {
 
     /// Adds a descriptor, armed: 0 or a negated errno.
     ///
-    /// - Parameter isPriority: POLLPRI is waited for, rather than what can be read.
-    public func add(_ watched: Int32, tag: UInt64, isPriority: Bool = false) -> Int32 {
-        pc_epoll_arm(descriptor, watched, tag, 0, isPriority ? 1 : 0)
+    /// - Parameter what: what is waited for.
+    public func add(_ watched: Int32, tag: UInt64, for what: Interest = .readable) -> Int32 {
+        pc_epoll_arm(descriptor, watched, tag, 0, what.rawValue)
     }
 
     /// Arms a descriptor again: 0 or a negated errno.
-    @discardableResult public func arm(_ watched: Int32, tag: UInt64, isPriority: Bool = false) -> Int32 {
-        pc_epoll_arm(descriptor, watched, tag, 1, isPriority ? 1 : 0)
+    @discardableResult public func arm(_ watched: Int32, tag: UInt64, for what: Interest = .readable) -> Int32 {
+        pc_epoll_arm(descriptor, watched, tag, 1, what.rawValue)
     }
 
     /// Takes a descriptor out.

@@ -14,6 +14,24 @@ public struct FileCredentials {
     public private(set) var user: UInt32 = .max
     /// The file system group id, in our user namespace.
     public private(set) var group: UInt32 = .max
+    /// A thread's user or group ids.
+    public struct IDs: Equatable, Sendable {
+        /// Whose it is.
+        public var real: UInt32 = .max
+        /// By which its rights are checked.
+        public var effective: UInt32 = .max
+        /// To which it may go back.
+        public var saved: UInt32 = .max
+
+        /// Whether it is one of them.
+        public func contains(_ id: UInt32) -> Bool { id == real || id == effective || id == saved }
+    }
+    /// The user ids other than that for files.
+    public private(set) var users = IDs()
+    /// The group ids other than that for files.
+    public private(set) var userGroups = IDs()
+    /// How many threads the process has.
+    public private(set) var threads = 0
     /// Bits that new objects do not get.
     public private(set) var umask: UInt32 = 0o777
     /// Capabilities in effect, in the thread's user namespace.
@@ -58,7 +76,7 @@ public struct FileCredentials {
         return seen == Self.complete ? 0 : -61
     }
 
-    private static let complete = 0b111_1111
+    private static let complete = 0b1111_1111
 
     private mutating func readLines(_ file: Int32) -> Int32 {
         (seen, isCut, groupCount, depth) = (0, false, 0, 0)
@@ -76,13 +94,13 @@ public struct FileCredentials {
             process = Self.number(&rest)
             seen |= 2
         } else if let rest = ByteText.suffix(of: line, after: "Uid:") {
-            if let id = Self.fourth(rest) {
-                user = id
+            if let (ids, id) = Self.ids(rest) {
+                (users, user) = (ids, id)
                 seen |= 4
             }
         } else if let rest = ByteText.suffix(of: line, after: "Gid:") {
-            if let id = Self.fourth(rest) {
-                group = id
+            if let (ids, id) = Self.ids(rest) {
+                (userGroups, group) = (ids, id)
                 seen |= 8
             }
         } else if var rest = ByteText.suffix(of: line, after: "Groups:") {
@@ -102,6 +120,9 @@ public struct FileCredentials {
         } else if var rest = ByteText.suffix(of: line, after: "NSpid:") {
             takeIDs(&rest, isProcess: false)
             seen |= 32
+        } else if var rest = ByteText.suffix(of: line, after: "Threads:") {
+            threads = Int(Self.number(&rest))
+            seen |= 128
         } else if var rest = ByteText.suffix(of: line, after: "CapEff:") {
             if let value = ByteText.nextField(&rest).flatMap({ ByteText.hexadecimal($0) }) {
                 effective = CapabilitySet(rawValue: value)
@@ -127,12 +148,14 @@ public struct FileCredentials {
         ByteText.nextField(&text).flatMap { ByteText.decimal($0) }.map { Int32(truncatingIfNeeded: $0) } ?? 0
     }
 
-    /// The file system id: the last of four.
-    private static func fourth(_ text: UnsafeRawBufferPointer) -> UInt32? {
+    /// Real, effective and saved id, and that for files.
+    private static func ids(_ text: UnsafeRawBufferPointer) -> (IDs, UInt32)? {
         var rest = text
-        var last: UnsafeRawBufferPointer?
-        for _ in 0..<4 { last = ByteText.nextField(&rest) }
-        return last.flatMap { ByteText.decimal($0) }.flatMap { UInt32(exactly: $0) }
+        func next() -> UInt32? {
+            ByteText.nextField(&rest).flatMap { ByteText.decimal($0) }.flatMap { UInt32(exactly: $0) }
+        }
+        guard let real = next(), let effective = next(), let saved = next(), let files = next() else { return nil }
+        return (IDs(real: real, effective: effective, saved: saved), files)
     }
 
     private static func octal(_ text: UnsafeRawBufferPointer) -> UInt32? {

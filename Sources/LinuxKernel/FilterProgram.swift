@@ -29,6 +29,18 @@ public struct FilterProgram: Sendable, Equatable {
 
     /// A condition on one register.
     public struct Comparison: Sendable, Hashable {
+        /// How the register is compared.
+        public enum Relation: Sendable, Hashable {
+            /// The bits of the mask are those of the value.
+            case bits
+            /// It is not the value, as a whole.
+            case differs
+            /// It is the value at most, as a whole.
+            case atMost
+        }
+
+        /// How it is compared.
+        public var relation = Relation.bits
         /// 0 to 5.
         public var argument: Int
         /// The bits that are looked at.
@@ -41,6 +53,31 @@ public struct FilterProgram: Sendable, Equatable {
             self.argument = argument
             self.mask = mask
             self.value = value
+        }
+
+        /// `argument` is not `value`.
+        public static func differs(_ argument: Int, from value: UInt64) -> Comparison {
+            var result = Comparison(argument: argument, value: value)
+            result.relation = .differs
+            return result
+        }
+
+        /// `argument` is `value` at most.
+        public static func atMost(_ argument: Int, _ value: UInt64) -> Comparison {
+            var result = Comparison(argument: argument, value: value)
+            result.relation = .atMost
+            return result
+        }
+
+        fileprivate var raw: pc_filter_comparison {
+            let relation =
+                switch self.relation {
+                case .bits: PC_FILTER_BITS
+                case .differs: PC_FILTER_DIFFERS
+                case .atMost: PC_FILTER_AT_MOST
+                }
+            return pc_filter_comparison(
+                argument: UInt32(argument), relation: UInt32(relation.rawValue), mask: mask, value: value)
         }
     }
 
@@ -82,8 +119,7 @@ public struct FilterProgram: Sendable, Equatable {
             withUnsafeMutableBytes(of: &entry.comparisons) { bytes in
                 let slots = bytes.bindMemory(to: pc_filter_comparison.self)
                 for (slot, comparison) in rule.comparisons.enumerated() {
-                    slots[slot] = pc_filter_comparison(
-                        argument: UInt32(comparison.argument), mask: comparison.mask, value: comparison.value)
+                    slots[slot] = comparison.raw
                 }
             }
             raw.append(entry)

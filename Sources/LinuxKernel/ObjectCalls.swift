@@ -107,6 +107,18 @@ public enum ThreadMemory {
         return result == 0 || result == -3 || result == -1 ? result : -14
     }
 
+    /// Writes through the memory of a thread that waited when its number was last looked at: 0 or a negated errno.
+    public static func write(_ file: Int32, at address: UInt64, _ bytes: UnsafeRawBufferPointer) -> Int32 {
+        guard let base = bytes.baseAddress, !bytes.isEmpty else { return 0 }
+        return pc_write_memory(file, address, base, bytes.count)
+    }
+
+    /// Opens a thread's memory, which stays that memory whatever becomes of the thread: a descriptor, or a negated errno. The thread has to
+    /// be seen waiting after it.
+    public static func open(_ thread: Int32) -> Int32 {
+        pc_proc_open(ProcFS.root, thread, ProcFS.text("mem"), 2)
+    }
+
     /// A string with its zero byte: its length without it, or a negated errno (EFAULT; ENAMETOOLONG: no end in the buffer).
     public static func string(_ thread: Int32, at address: UInt64, into buffer: UnsafeMutableBufferPointer<CChar>)
         -> Int

@@ -15,6 +15,9 @@ public enum RawDescriptor {
         pc_set_nonblocking(descriptor, isOn ? 1 : 0)
     }
 
+    /// Whether O_NONBLOCK is set.
+    public static func isNonblocking(_ descriptor: Int32) -> Bool { pc_is_nonblocking(descriptor) > 0 }
+
     /// read(2): the bytes read, or a negated errno.
     public static func read(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         guard let base = buffer.baseAddress else { return 0 }

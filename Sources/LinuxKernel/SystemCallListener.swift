@@ -97,6 +97,11 @@ public enum RegisterProof: Sendable {
     case callNumber
     /// The registers that tell which capability the call needs, and who makes it.
     case capabilityRegisters
+    /// The descriptor's number, and what it is open on: nobody else has the caller's descriptors, which waits (one thread, and no clone(2) with
+    /// CLONE_FILES but for threads).
+    case unsharedDescriptors
+    /// The registers name nobody to send to, and nothing that the tree has is connected to a resolver.
+    case noResolverConnected
     /// What runs then is looked at before its first instruction, and killed if it is not what was allowed (`ExecutionStop`).
     case executionStop
     /// The failure table says allow; nothing was read.

@@ -19,9 +19,9 @@ extension Snapshot {
     }
 
     /// The transport that a socket's type and protocol number mean; -1 for none. Sockets of the number 0 have the default
-    /// protocol of their type. MPTCP (IPPROTO_MPTCP, Linux 5.6) is TCP on the wire.
+    /// protocol of their type. MPTCP (IPPROTO_MPTCP, Linux 5.6) is TCP on the wire, and so is SMC (IPPROTO_SMC, 6.11) with whoever has not got it.
     private static func protocolKey(type: Int32, number: Int32) -> Int32 {
-        if number == 262 { return 6 }
+        if number == 262 || number == 256 { return 6 }
         guard number == 0 else { return number }
         return switch type {
         case 1: 6

@@ -198,7 +198,18 @@ struct RuleCollector {
         // ASCII only, as the query's name is lower-cased.
         var domain = rule.domain.utf8.map { $0 >= 0x41 && $0 <= 0x5A ? $0 | 0x20 : $0 }
         if domain.last == UInt8(ascii: ".") { domain.removeLast() }
-        try put(draft.node(domain, KeySpace.domain), .exact, record, try sourceNodes(common), common)
+        let sources = try sourceNodes(common)
+        for suffix in Self.searchedDomains(policy) {
+            try put(draft.node(domain + suffix, KeySpace.domain), .exact, record, sources, common)
+        }
+    }
+
+    /// What resolvers in a cluster's pods put behind a name before they ask for the name itself (Kubernetes, DNS for Services and Pods).
+    private static func searchedDomains(_ policy: Policy) -> [[UInt8]] {
+        guard policy.kind == .container || policy.kind == .cluster else { return [[]] }
+        var suffixes = ["", ".cluster.local", ".svc.cluster.local"]
+        if let namespace = policy.namespace { suffixes.append(".\(namespace.lowercased()).svc.cluster.local") }
+        return suffixes.map { Array($0.utf8) }
     }
 
     private mutating func add(_ rule: CapabilityRule, _ policy: Policy) throws(CompilationError) {

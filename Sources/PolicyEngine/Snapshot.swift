@@ -23,6 +23,7 @@ public struct Snapshot: @unchecked Sendable {
     let slots: UnsafeRawPointer
     let slotMask: Int
     let nodes: UnsafeRawPointer
+    let nodeCount: Int
     let records: UnsafeRawPointer
     let pairs: UnsafeRawPointer
     let pairMask: Int
@@ -56,6 +57,7 @@ public struct Snapshot: @unchecked Sendable {
         slots = check.pointer(.slots)
         slotMask = check.count(.slots) - 1
         nodes = check.pointer(.nodes)
+        nodeCount = check.count(.nodes)
         records = check.pointer(.records)
         pairs = check.pointer(.pairs)
         pairMask = check.count(.pairs) - 1

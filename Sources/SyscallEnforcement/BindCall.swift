@@ -18,8 +18,9 @@ extension CallBroker {
         let socket = SocketCalls.copy(call.path.directory, of: caller.process, thread: thread)
         guard socket >= 0 else { return .result(Int(socket)) }
         defer { RawDescriptor.close(socket) }
-        let domain = SocketCalls.domain(of: socket)
-        guard domain >= 0 else { return .result(Int(domain)) }
+        var kind = SocketKind(domain: 0, type: 0, protocolNumber: 0)
+        let error = SocketKind.read(socket, into: &kind)
+        guard error == 0 else { return .result(Int(error)) }
         let result = ThreadMemory.read(thread, at: call.path.address, into: address)
         guard SystemCallListener.isWaiting(tree.listener, notification.id) else { return .result(-Int(EINTR)) }
         guard result == 0 else { return .result(Int(result)) }
@@ -30,16 +31,19 @@ extension CallBroker {
             case .done(let answer): return answer
             }
         }
+        guard !SocketCall(kind).isRuled || judge.permits(SocketCall(kind), state, reportsAudit: false) else {
+            return Self.denied
+        }
         // The family of the address is only what the caller says; the socket's own is what the kernel goes by.
-        if domain == SocketCalls.unixDomain, copyName(address) {
+        if kind.isUnix, copyName(address) {
             return bindName(socket, tree, thread, &judge, state)
         }
-        if domain == SocketCalls.netlinkDomain { nameNetlink(address) }
+        if kind.domain == SocketKind.netlinkDomain { nameNetlink(address) }
         return .result(Int(asCaller(tree) { SocketCalls.bind(socket, UnsafeRawBufferPointer(address)) }))
     }
 
     /// Copies the path of an AF_UNIX address, with a zero byte; false for an address without one.
-    private func copyName(_ address: UnsafeMutableRawBufferPointer) -> Bool {
+    func copyName(_ address: UnsafeMutableRawBufferPointer) -> Bool {
         guard address.count > Self.pathOffset, address.loadUnaligned(as: UInt16.self) == UInt16(AF_UNIX),
             address[Self.pathOffset] != 0
         else { return false }
@@ -88,7 +92,7 @@ extension CallBroker {
     }
 
     /// FNV-1a.
-    private static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }
 }

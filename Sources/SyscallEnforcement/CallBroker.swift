@@ -18,6 +18,12 @@ struct CallBroker {
         case execution(Program)
         /// The call would wait for somebody else: it is to be tried again.
         case waits
+        /// The same, and this tells when.
+        case waitsFor(SocketWait)
+        /// The kernel performs the call.
+        case proceed(RegisterProof)
+        /// EPIPE, with the signal that goes with it.
+        case brokenPipe
     }
 
     /// A program that was decided on.
@@ -41,12 +47,19 @@ struct CallBroker {
     /// XATTR_NAME_MAX and XATTR_SIZE_MAX, xattr(7).
     let attributeName = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 256)
     let value = UnsafeMutableRawBufferPointer.allocate(byteCount: 65536, alignment: 8)
+    var messages = MessageBuffers()
+    let resolvers: ResolverSockets
+    let waitLimit: WaitLimit
     let sticky = StickyRules()
 
     /// For the calling thread.
     ///
-    /// - Throws: when it cannot have a root and a directory of its own.
-    init() throws(KernelError) { identity = try AssumedIdentity() }
+    /// - Throws: when it cannot have a root and a directory of its own, or a timer.
+    init(resolvers: ResolverSockets) throws(KernelError) {
+        self.resolvers = resolvers
+        identity = try AssumedIdentity()
+        waitLimit = try WaitLimit()
+    }
 
     /// Performs a call, or refuses it.
     ///

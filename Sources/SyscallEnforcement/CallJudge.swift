@@ -99,10 +99,88 @@ struct CallJudge {
 
     // MARK: - Registers
 
-    /// Decides on registers: socket(2).
-    mutating func permits(_ socket: SocketCall, _ state: UnsafePointer<EnforcementState>) -> Bool {
+    /// Whether the rules let the caller have a socket; nothing is noted.
+    mutating func allows(_ socket: SocketCall, _ state: UnsafePointer<EnforcementState>) -> Bool {
+        !socket.isRuled || !asks || socket.decide(&decider.facts, state).allow
+    }
+
+    /// Decides on what a socket is: socket(2) by its registers, and calls on one that exists.
+    ///
+    /// - Parameter reportsAudit: it is told of when it is only to be told of.
+    mutating func permits(
+        _ socket: SocketCall, _ state: UnsafePointer<EnforcementState>, reportsAudit: Bool = true
+    ) -> Bool {
         let decision = socket.decide(&decider.facts, state)
+        if decision.effect == .audit, !reportsAudit { return true }
         return socket.withResource { note(decision, state, resource: $0, isPerformed: false) }
+    }
+
+    // MARK: - Queries
+
+    /// Whether rules are about what resolvers are asked.
+    mutating func hasQueryRules(_ state: UnsafePointer<EnforcementState>) -> Bool {
+        guard asks else { return false }
+        return state.pointee.snapshot.hasRules(in: .dns)
+            || state.pointee.workloads.snapshot(of: decider.facts.workload(state))?.hasRules(in: .dns) == true
+    }
+
+    /// Whether some query of the caller's could be blocked; also when it cannot be told who that is.
+    mutating func mayBlockQueries(_ state: UnsafePointer<EnforcementState>) -> Bool {
+        guard asks else { return false }
+        return mayBlockQueries(state.pointee.snapshot, state)
+            || state.pointee.workloads.snapshot(of: decider.facts.workload(state)).map { mayBlockQueries($0, state) }
+                == true
+    }
+
+    private mutating func mayBlockQueries(_ snapshot: Snapshot, _ state: UnsafePointer<EnforcementState>) -> Bool {
+        snapshot.mayBlockQueries(source: nil)
+            ?? snapshot.mayBlockQueries(source: decider.facts.executable(state.pointee)) ?? true
+    }
+
+    /// Whether a resolver may be asked for a name.
+    ///
+    /// - Parameters:
+    ///   - type: QTYPE.
+    ///   - address: the resolver's; empty where it is not known.
+    mutating func permits(
+        query name: UnsafeRawBufferPointer, type: UInt16, through kind: SocketKind, at address: UnsafeRawBufferPointer,
+        _ state: UnsafePointer<EnforcementState>
+    ) -> Bool {
+        var decision = decide(name, state.pointee.snapshot, state)
+        if decision.allow, decision.failure == nil,
+            let own = state.pointee.workloads.snapshot(of: decider.facts.workload(state))
+        {
+            let other = decide(name, own, state)
+            if other.effect.rawValue > decision.effect.rawValue || other.failure != nil { decision = other }
+        }
+        return note(
+            decision, state, resource: name, detail: QueryRecord.write(type: type, kind, address, into: text))
+    }
+
+    /// Takes what the failure table says of a query that cannot be looked into; whether it may go out.
+    ///
+    /// - Parameter address: the resolver's.
+    mutating func failQuery(
+        through kind: SocketKind, at address: UnsafeRawBufferPointer, _ state: UnsafePointer<EnforcementState>
+    ) -> Bool {
+        note(
+            .failed(.queryUnreadable, .dns, state.pointee.failures), state,
+            resource: UnsafeRawBufferPointer(start: nil, count: 0),
+            detail: QueryRecord.write(type: 0, kind, address, into: text))
+    }
+
+    private mutating func decide(
+        _ name: UnsafeRawBufferPointer, _ snapshot: Snapshot, _ state: UnsafePointer<EnforcementState>
+    ) -> PermissionDecision {
+        var verdict = snapshot.dnsVerdict(name: name, source: nil)
+        if verdict.missing.contains(.source) {
+            guard let source = decider.facts.executable(state.pointee) else {
+                return .failed(.factUnavailable, .dns, state.pointee.failures)
+            }
+            verdict = snapshot.dnsVerdict(name: name, source: source)
+        }
+        return PermissionDecision(
+            allow: verdict.effect != .block, effect: verdict.effect, category: .dns, rule: verdict.rule)
     }
 
     /// Decides on registers: mmap(2) of memory that can be executed.

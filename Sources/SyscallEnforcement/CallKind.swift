@@ -7,6 +7,7 @@ enum CallKind: UInt8, CaseIterable {
     case open, openat, creat
     case execve, execveat
     case bind
+    case connect, listen, accept, accept4, sendto, sendmsg, sendmmsg
     case unlink, unlinkat, rmdir
     case rename, renameat, renameat2
     case link, linkat, symlink, symlinkat
@@ -24,7 +25,10 @@ enum CallKind: UInt8, CaseIterable {
     /// The calls that open for writing without a flag, or that change names or metadata: each is notified whatever its registers are.
     static let changes: [CallKind] = allCases.filter {
         switch $0 {
-        case .unknown, .socket, .socketpair, .mmap, .mmap2, .open, .openat, .execve, .execveat: false
+        case .unknown, .socket, .socketpair, .mmap, .mmap2, .open, .openat, .execve, .execveat, .connect, .listen,
+            .accept,
+            .accept4, .sendto, .sendmsg, .sendmmsg:
+            false
         default: true
         }
     }

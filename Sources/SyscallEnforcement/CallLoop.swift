@@ -16,6 +16,7 @@ package struct CallLoop {
         let duty: CallDuty
         let waiting = WaitingCalls()
         let unanswered = UnansweredCalls()
+        let resolvers = ResolverSockets()
         let table = CallTable()
 
         /// - Throws: without descriptors.
@@ -26,21 +27,25 @@ package struct CallLoop {
         }
     }
 
-    private let thread: Int
-    private let trees: TreeTable
+    let thread: Int
+    let trees: TreeTable
     private let cell: StateCell
-    private let board: StatusBoard
-    private let duty: CallDuty
-    private let waiting: WaitingCalls
-    private let unanswered: UnansweredCalls
+    let board: StatusBoard
+    let duty: CallDuty
+    let waiting: WaitingCalls
+    let unanswered: UnansweredCalls
     private let table: CallTable
     private var judge: CallJudge
     private var broker: CallBroker
-    private var notification = SystemCallNotification()
-    private var lastRetry: UInt64 = 0
+    var notification = SystemCallNotification()
 
-    /// Milliseconds between two tries of calls that wait.
-    private static let pause: Int32 = 5
+    /// What became of a notification.
+    enum Decision {
+        /// It was answered, or nobody waits any more.
+        case done
+        /// It has to be tried again, when something happens to a socket or after a while.
+        case waits(SocketWait?)
+    }
 
     /// For the calling thread.
     ///
@@ -57,16 +62,20 @@ package struct CallLoop {
         table = shared.table
         unanswered = shared.unanswered
         judge = CallJudge(reporter: reporter, board: board)
-        broker = try CallBroker()
+        broker = try CallBroker(resolvers: shared.resolvers)
     }
 
     /// Runs for ever.
     package mutating func run() {
         while true {
             if !duty.isOnDuty(thread) { duty.awaitTurn(thread) }
-            let event = trees.wait(timeoutMilliseconds: waiting.count == 0 ? -1 : Self.pause)
+            let event = trees.wait(timeoutMilliseconds: waiting.patience(KernelClock.monotonic))
             if waiting.count != 0 { retry() }
             guard let event else { continue }
+            if let held = TreeTable.held(event) {
+                wake(held)
+                continue
+            }
             let slot = Int(event.tag)
             guard let tree = trees.enter(slot) else { continue }
             if event.isReadable {
@@ -92,25 +101,28 @@ package struct CallLoop {
         // A thread that was killed meanwhile is no longer there to be asked about.
         if result == 0 {
             board.add(.calls)
-            if !decide(tree) { wait(slot, tree) }
+            if case .waits(let wait) = decide(tree) { hold(slot, tree, wait) }
         }
         board.letGo(thread)
     }
 
-    /// Decides the notification at hand; false when it has to be tried again.
-    private mutating func decide(_ tree: TreeTable.Tree) -> Bool {
+    /// Decides the notification at hand.
+    ///
+    /// - Parameter wait: what it waited for, when it was begun before.
+    mutating func decide(_ tree: TreeTable.Tree, _ wait: SocketWait? = nil) -> Decision {
         let state = cell.enter()
         defer { cell.leave() }
         guard let state = state.flatMap({ Self.view($0, of: tree) }) else {
             // No tree is supervised before the first snapshot, unless a worker took it over: then there are rules somewhere.
             board.count(.snapshotMissing)
             _ = SystemCallListener.finish(tree.listener, notification.id, result: -Int(EACCES))
-            return true
+            return .done
         }
         let kind = table.kind(notification)
         if let call = PathCall(kind, notification), !(call.operation == .open && call.flags & Self.pathOnly != 0) {
             return perform(call, tree, state)
         }
+        if let request = SocketRequest(kind, notification) { return perform(request, tree, state, wait) }
         let isStarting = trees.isStarting(tree)
         judge.begin(
             thread: notification.thread, workload: tree.workload, .init(number: table.nativeNumber(notification)),
@@ -118,13 +130,13 @@ package struct CallLoop {
         let (error, proof) = judgeRegisters(kind, state)
         judge.reportCall(table.name(notification), path: nil, notification, isRefused: error != 0, state)
         // What was found out is about the thread that waits only if it still does: its number may be another's by now.
-        guard SystemCallListener.isWaiting(tree.listener, notification.id) else { return true }
+        guard SystemCallListener.isWaiting(tree.listener, notification.id) else { return .done }
         let answered =
             error == 0
             ? SystemCallListener.proceed(tree.listener, notification.id, because: proof)
             : SystemCallListener.finish(tree.listener, notification.id, result: -Int(error))
         judge.publish(isAnswered: answered == 0)
-        return true
+        return .done
     }
 
     /// What a tree is decided with; `nil` for a container whose policies are not in force.
@@ -170,8 +182,20 @@ package struct CallLoop {
     }
 
     private mutating func perform(
+        _ request: SocketRequest, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>, _ wait: SocketWait?
+    ) -> Decision {
+        judge.begin(
+            thread: notification.thread, workload: tree.workload, .init(number: table.nativeNumber(notification)),
+            asks: !trees.isStarting(tree))
+        let tracked = request.operation != .listen && canComeTwice(tree) ? unanswered : nil
+        return end(
+            broker.run(request, notification, in: tree, &judge, state, unanswered: tracked, wait: wait), tree, state,
+            tracked)
+    }
+
+    private mutating func perform(
         _ call: PathCall, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
-    ) -> Bool {
+    ) -> Decision {
         let isStarting = trees.isStarting(tree)
         judge.begin(
             thread: notification.thread, workload: tree.workload,
@@ -192,11 +216,17 @@ package struct CallLoop {
     private mutating func end(
         _ answer: CallBroker.Answer, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>,
         _ tracked: UnansweredCalls? = nil
-    ) -> Bool {
+    ) -> Decision {
         var isAnswered = true
         var kept: CallBroker.Answer?
         switch answer {
-        case .waits: return false
+        case .waits: return .waits(nil)
+        case .waitsFor(let wait): return .waits(wait)
+        case .proceed(let proof):
+            judge.reportCall(
+                table.name(notification), path: nil, notification, isRefused: false, state)
+            isAnswered = SystemCallListener.proceed(tree.listener, notification.id, because: proof) == 0
+        case .brokenPipe: isAnswered = breakPipe(tree)
         case .result(let result):
             // What is not there was not touched (telemetry of KubeArmor leaves it out as well).
             if result != -Int(ENOENT) {
@@ -228,11 +258,23 @@ package struct CallLoop {
         }
         tracked?.finish(notification, kept)
         judge.publish(isAnswered: isAnswered)
-        return true
+        return .done
+    }
+
+    /// EPIPE, and SIGPIPE to the thread that waits. A signal calls the thread away from what it waits in, unless its filter asks for another
+    /// (WAIT_KILLABLE_RECV): then it comes first, as from the kernel.
+    private func breakPipe(_ tree: TreeTable.Tree) -> Bool {
+        let thread = notification.thread
+        let comesFirst = !canComeTwice(tree)
+        guard SystemCallListener.isWaiting(tree.listener, notification.id) else { return false }
+        if comesFirst { SocketCalls.signal(SIGPIPE, thread: thread, of: broker.caller.process) }
+        let isAnswered = SystemCallListener.finish(tree.listener, notification.id, result: -Int(EPIPE)) == 0
+        if !comesFirst, isAnswered { SocketCalls.signal(SIGPIPE, thread: thread, of: broker.caller.process) }
+        return isAnswered
     }
 
     /// Whether a signal can have the kernel make a call again that was performed.
-    private func canComeTwice(_ tree: TreeTable.Tree) -> Bool {
+    func canComeTwice(_ tree: TreeTable.Tree) -> Bool {
         SnapshotBundle.isContainer(tree.workload) || !SystemCallListener.canWaitKillably
     }
 
@@ -264,51 +306,6 @@ package struct CallLoop {
             stop.release(process)
         } else {
             stop.kill(process)
-        }
-    }
-
-    // MARK: - Waiting
-
-    private mutating func wait(_ slot: Int, _ tree: TreeTable.Tree) {
-        guard let held = waiting.reserve() else {
-            _ = SystemCallListener.finish(tree.listener, notification.id, result: -Int(EAGAIN))
-            return
-        }
-        trees.retain(slot)
-        board.hold(held, tree: tree.number, call: notification.id, since: StatusBoard.withoutDeadline)
-        waiting.append(.init(slot: slot, notification: notification, held: held))
-        // Another thread can be on duty by now, and wait without end.
-        if !duty.isOnDuty(thread) { trees.wake() }
-    }
-
-    private mutating func retry() {
-        let now = KernelClock.monotonic
-        guard now &- lastRetry >= UInt64(Self.pause) * 1_000_000 else { return }
-        lastRetry = now
-        for _ in 0..<waiting.count {
-            guard let call = waiting.takeFirst() else { return }
-            var isDone = true
-            if let tree = trees.enter(call.slot) {
-                notification = call.notification
-                if SystemCallListener.isWaiting(tree.listener, notification.id) {
-                    board.hold(thread, tree: tree.number, call: notification.id, since: KernelClock.monotonic)
-                    duty.begin(thread)
-                    isDone = decide(tree)
-                    duty.end(thread)
-                    board.letGo(thread)
-                } else {
-                    unanswered.finish(notification, nil)
-                }
-                trees.leave(call.slot)
-            }
-            guard isDone else {
-                waiting.append(call)
-                if !duty.isOnDuty(thread) { trees.wake() }
-                continue
-            }
-            board.letGo(call.held)
-            waiting.release(call.held)
-            trees.leave(call.slot)
         }
     }
 }

@@ -60,7 +60,7 @@ public struct ContainerProfile: Sendable, Encodable {
             ? ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"] : ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]
         var needs = FilterNeeds()
         (needs.files, needs.decidesOpens, needs.isWorkload, needs.sockets) = (true, true, true, .all)
-        needs.anonymousMaps = true
+        (needs.anonymousMaps, needs.queries) = (true, true)
         needs.capabilities = CapabilityCalls.numbers
         needs.calls = calls
         let rules = Dictionary(grouping: FilterPlan(needs).rules, by: \.name)
@@ -97,14 +97,22 @@ public struct ContainerProfile: Sendable, Encodable {
             }
         }
         if isNotified { return notified.append(name) }
-        for rule in rules { appendRefusal(rule) }
+        // CLONE_FILES is refused without CLONE_THREAD only.
+        let sharing = FilterPlan.sharesFiles | FilterPlan.isThread
+        let single = rules.filter { $0.comparisons.first?.mask != sharing }
+        for rule in single { appendRefusal(rule) }
         // Let through is what has none of the bits, or the value 0 of what is compared as a whole.
-        let mask = rules.flatMap(\.comparisons).reduce(0) { $0 | $1.mask }
+        let mask: UInt64 = single.flatMap(\.comparisons).reduce(0) { $0 | $1.mask }
         guard let argument = rules.first?.comparisons.first?.argument else { return }
-        syscalls.append(
-            Entry(
-                names: [name], action: Self.allow,
-                args: [Entry.Argument(index: UInt32(argument), value: mask, valueTwo: 0)]))
+        func allow(_ mask: UInt64, _ value: UInt64) {
+            syscalls.append(
+                Entry(
+                    names: [name], action: Self.allow,
+                    args: [Entry.Argument(index: UInt32(argument), value: mask, valueTwo: value)]))
+        }
+        guard single.count != rules.count else { return allow(mask, 0) }
+        allow(mask | FilterPlan.sharesFiles, 0)
+        allow(mask | sharing, sharing)
     }
 
     /// Notified are calls with all these bits as they are; let through are the others: the first bit another, or the first so and the second

@@ -10,6 +10,29 @@ public struct FilterNeeds: Sendable, Equatable {
         /// All internet and packet sockets.
         case all
 
+        /// Some have connections, so that they can be listened on.
+        var haveConnections: Bool {
+            switch self {
+            case .none: false
+            case .all: true
+            case .some(let interest):
+                interest.types.contains { $0 == 1 || $0 == 5 }
+                    || interest.protocols.contains { Self.connected.contains($0) }
+            }
+        }
+
+        /// Some send messages to whom they like.
+        var haveMessages: Bool {
+            switch self {
+            case .none: false
+            case .all: true
+            case .some(let interest): interest.types.contains { $0 != 1 } || interest.protocols.contains { $0 != 6 }
+            }
+        }
+
+        /// TCP, DCCP, SCTP.
+        private static let connected: Set<Int32> = [6, 33, 132]
+
         /// Those of either.
         func joined(_ other: Sockets) -> Sockets {
             switch (self, other) {
@@ -31,6 +54,8 @@ public struct FilterNeeds: Sendable, Equatable {
     public var listsPrograms = false
     /// Sockets that rules are about.
     public var sockets = Sockets.none
+    /// Rules on DNS queries: what is sent, and to whom sockets are connected.
+    public var queries = false
     /// Capabilities that rules are about, of those that a call's registers tell of.
     public var capabilities: Set<UInt8> = []
     /// Names of the calls that are to be reported.
@@ -54,6 +79,7 @@ public struct FilterNeeds: Sendable, Equatable {
         } else {
             sockets = .all
         }
+        queries = snapshot.hasRules(in: .dns)
         capabilities = CapabilityCalls.numbers.filter {
             let verdict = snapshot.capabilityVerdict($0, source: nil)
             return !verdict.missing.isEmpty || verdict.effect != .allow
@@ -78,6 +104,7 @@ public struct FilterNeeds: Sendable, Equatable {
         listsPrograms = listsPrograms || other.listsPrograms
         anonymousMaps = anonymousMaps || other.anonymousMaps
         sockets = sockets.joined(other.sockets)
+        queries = queries || other.queries
         capabilities.formUnion(other.capabilities)
         calls.formUnion(other.calls)
         isWorkload = isWorkload || other.isWorkload

@@ -8,6 +8,8 @@ public struct FilterPlan: Sendable, Equatable {
     /// Rules of the program with the listener; everything else goes on.
     public private(set) var rules: [FilterProgram.Rule] = []
 
+    /// CLONE_FILES and CLONE_THREAD.
+    static let (sharesFiles, isThread): (UInt64, UInt64) = (0x400, 0x10000)
     private static let permissionDenied = FilterProgram.Action.errno(1)
     private static let notImplemented = FilterProgram.Action.errno(38)
 
@@ -21,6 +23,7 @@ public struct FilterPlan: Sendable, Equatable {
         if needs.listsPrograms { addNamelessPrograms() }
         if needs.anonymousMaps { addAnonymousMaps() }
         addSockets(needs.sockets)
+        addCallsOnSockets(needs)
         for (capability, rule) in CapabilityCalls.rules where needs.capabilities.contains(capability) { add(rule) }
         for (capability, names) in CapabilityCalls.ownIDs where needs.capabilities.contains(capability) {
             for name in names { add(FilterProgram.Rule(name, .notify, mayBeUnknown: true)) }
@@ -84,6 +87,13 @@ public struct FilterPlan: Sendable, Equatable {
             Self.permissionDenied, "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "kcmp",
             "open_by_handle_at", "userfaultfd", "bpf", "perf_event_open", "kexec_load", "kexec_file_load",
             "init_module", "finit_module", "delete_module")
+        // CLONE_FILES without CLONE_THREAD: only threads of one process share descriptors, so that whoever has no other thread has its own to
+        // itself (`RegisterProof.unsharedDescriptors`).
+        rules.append(
+            FilterProgram.Rule(
+                "clone", Self.permissionDenied,
+                [FilterProgram.Comparison(argument: 0, mask: Self.sharesFiles | Self.isThread, value: Self.sharesFiles)]
+            ))
         // PTRACE_TRACEME lets a parent trace; attaching, seizing and writing do the harm.
         for request: UInt64 in [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 18, 19, 24, 31, 32] {
             rules.append(
@@ -194,12 +204,13 @@ public struct FilterPlan: Sendable, Equatable {
         switch sockets {
         case .none: return
         case .all:
-            for domain: UInt64 in [2, 10, 17] { addSocket(domain, []) }
+            for domain: UInt64 in [2, 10, 17, 43] { addSocket(domain, []) }
         case .some(let interest):
             for type in interest.types {
                 for domain: UInt64 in [2, 10] { addSocket(domain, [Self.type(type)]) }
                 // SOCK_PACKET and raw packets.
                 if type == 3 || type == 10 { addSocket(17, []) }
+                if type == 1 { addSocket(43, []) }
             }
             for number in interest.protocols {
                 for domain: UInt64 in [2, 10] {
@@ -207,9 +218,37 @@ public struct FilterPlan: Sendable, Equatable {
                     for (type, own) in Self.defaults where own == number {
                         addSocket(domain, [Self.type(type), Self.number(0)])
                     }
-                    if number == 6 { addSocket(domain, [Self.number(262)]) }
+                    // MPTCP and SMC.
+                    if number == 6 { for other: Int32 in [262, 256] { addSocket(domain, [Self.number(other)]) } }
                 }
+                if number == 6 { addSocket(43, []) }
             }
+        }
+    }
+
+    /// Calls on sockets that need not be the tree's own: inherited, or passed to it; and what queries are sent with.
+    private mutating func addCallsOnSockets(_ needs: FilterNeeds) {
+        let fastOpen = UInt64(SocketRequest.fastOpen)
+        if needs.sockets != .none || needs.queries { add(FilterProgram.Rule("connect", .notify)) }
+        if needs.sockets != .none { add(FilterProgram.Rule("bind", .notify)) }
+        if needs.sockets.haveConnections {
+            for name in ["listen", "accept", "accept4"] { add(FilterProgram.Rule(name, .notify, mayBeUnknown: true)) }
+            for (name, flags) in [("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)] {
+                add(
+                    FilterProgram.Rule(
+                        name, .notify, [FilterProgram.Comparison(argument: flags, mask: fastOpen, value: fastOpen)]))
+            }
+        }
+        if needs.sockets.haveMessages {
+            add(FilterProgram.Rule("sendto", .notify, [.differs(4, from: 0)]))
+        }
+        if needs.queries {
+            // No datagram is longer.
+            add(FilterProgram.Rule("sendto", .notify, [.atMost(2, 0xFFFF)]))
+            add(FilterProgram.Rule("sendto", .notify, [.differs(4, from: 0)]))
+        }
+        if needs.sockets.haveMessages || needs.queries {
+            for name in ["sendmsg", "sendmmsg"] { add(FilterProgram.Rule(name, .notify)) }
         }
     }
 

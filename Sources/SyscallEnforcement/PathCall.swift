@@ -93,7 +93,9 @@ struct PathCall {
             return value == 0xFFFF ? .max : value
         }
         switch kind {
-        case .unknown, .socket, .socketpair, .mmap, .mmap2: return nil
+        case .unknown, .socket, .socketpair, .mmap, .mmap2, .connect, .listen, .accept, .accept4, .sendto, .sendmsg,
+            .sendmmsg:
+            return nil
         case .open:
             self.init(.open, path(0), flags: word(1), mode: word(2))
         case .openat:

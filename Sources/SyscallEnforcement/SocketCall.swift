@@ -2,9 +2,10 @@ import FileEnforcement
 import LinuxKernel
 import PolicyEngine
 
-/// socket(2) and socketpair(2): domain, type and protocol are registers, so what is decided on them is decided for good.
+/// A socket as rules see it. Of socket(2) and socketpair(2) domain, type and protocol are registers; of a socket that exists its own.
+/// Either way what is decided on them is decided for good.
 struct SocketCall {
-    private static let internetDomains: (Int32, Int32) = (2, 10)
+    private static let packetDomain: Int32 = 17
 
     let domain: Int32
     let type: Int32
@@ -16,6 +17,16 @@ struct SocketCall {
         type = Int32(truncatingIfNeeded: notification.argument(1))
         protocolNumber = Int32(truncatingIfNeeded: notification.argument(2))
     }
+
+    /// A socket that exists.
+    init(_ kind: SocketKind) {
+        (domain, type, protocolNumber) = (kind.domain, kind.type, kind.protocolNumber)
+    }
+
+    private var kind: SocketKind { SocketKind(domain: domain, type: type & 0xF, protocolNumber: protocolNumber) }
+
+    /// Whether rules can be about it: those of other domains are nobody's business.
+    var isRuled: Bool { kind.isInternet || domain == Self.packetDomain }
 
     /// What the rules say, finding out facts as they are wanted.
     func decide(_ facts: inout PermissionFacts, _ state: UnsafePointer<EnforcementState>) -> PermissionDecision {
@@ -30,12 +41,14 @@ struct SocketCall {
     private func decide(
         _ facts: inout PermissionFacts, _ snapshot: Snapshot, _ state: UnsafePointer<EnforcementState>
     ) -> PermissionDecision {
-        let isInternet = domain == Self.internetDomains.0 || domain == Self.internetDomains.1
+        let isInternet = kind.isInternet
+        // The numbers of AF_SMC are its own.
+        let transport = domain == SocketKind.smcDomain ? 6 : protocolNumber
         var source: UnsafeRawBufferPointer?
         var hasTerminal: Bool?
         for _ in 0..<4 {
             let verdict = snapshot.protocolVerdict(
-                type: type, protocolNumber: protocolNumber, isInternet: isInternet, source: source,
+                type: type, protocolNumber: transport, isInternet: isInternet, source: source,
                 hasTerminal: hasTerminal)
             if verdict.missing.isEmpty {
                 return PermissionDecision(

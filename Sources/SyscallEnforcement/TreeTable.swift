@@ -55,6 +55,8 @@ package final class TreeTable: @unchecked Sendable {
     /// Set in `users` when a tree has ended.
     private static let endedBit: UInt32 = 1 << 31
     private static let wakeTag = UInt64.max
+    /// Set in the tags of sockets that calls wait for.
+    private static let heldTag: UInt64 = 1 << 32
 
     private let queue = Mutex(Queue())
     private let poll: EventPoll
@@ -131,6 +133,21 @@ package final class TreeTable: @unchecked Sendable {
         EventDescriptor.drain(wakeUp)
         poll.arm(wakeUp, tag: Self.wakeTag)
         return nil
+    }
+
+    /// Has an event come when something happens to a socket; its tag says which place on the board waits for it.
+    ///
+    /// - Returns: 0 or a negated errno.
+    func watch(_ socket: Int32, held: Int, forRoom: Bool) -> Int32 {
+        poll.add(socket, tag: Self.heldTag | UInt64(held), for: forRoom ? .writable : .readable)
+    }
+
+    /// Takes a socket out again.
+    func unwatch(_ socket: Int32) { poll.remove(socket) }
+
+    /// The place on the board that an event is for; `nil` for a listener's.
+    static func held(_ event: EventPoll.Event) -> Int? {
+        event.tag & heldTag != 0 ? Int(event.tag & ~heldTag) : nil
     }
 
     /// Ends the wait of the thread that waits, or the next one.

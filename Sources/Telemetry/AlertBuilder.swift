@@ -147,10 +147,10 @@ public struct AlertBuilder: Sendable {
         } else {
             alert.operation =
                 switch event.category {
-                case .network: "Network"
+                case .network, .query: "Network"
                 case .capability: "Capabilities"
                 case .syscall: "Syscall"
-                case .file, .process, .packet, .query: "File"
+                case .file, .process, .packet: "File"
                 }
             alert.processName = capped(event.executable, limits.path, &alert.isTruncated)
             alert.source = commandLine(event.executable, event.arguments, &alert.isTruncated)
@@ -166,7 +166,8 @@ public struct AlertBuilder: Sendable {
         guard let socket = SocketText.Registers(event.resource) else { return }
         let resource = isEnforcing ? SocketText.denied(socket) : SocketText.seen(socket)
         alert.resource = Array(resource.utf8)
-        alert.data = isEnforcing ? "lsm=SOCKET_CREATE \(resource)" : "syscall=SYS_SOCKET"
+        let call = SystemCallText.socketCall(of: event.syscallNumber)
+        alert.data = isEnforcing ? "lsm=\(call.hook) \(resource)" : "syscall=\(call.name)"
         // The resource's words count too, and win.
         alert.eventData = EventDatum.parse(isEnforcing ? alert.data : alert.data + " " + resource)
     }
@@ -205,9 +206,16 @@ public struct AlertBuilder: Sendable {
         let name = capped(event.resource, limits.path, &alert.isTruncated)
         alert.resource = rule.domain.isEmpty ? name : Array(rule.domain.utf8)
         let isEnforcing = event.effect == .block || rule.origin != .rule
-        alert.data = (isEnforcing ? "lsm=SOCKET_SENDMSG" : "kfunc=UDP_SENDSKB") + " domain=" + QueryText.word(name)
-        if let query = PacketQuery(event.callText) {
-            alert.data += QueryText.of(query)
+        let query = PacketQuery(event.callText)
+        alert.data = isEnforcing ? "lsm=\(SystemCallText.queryHook(of: event.syscallNumber))" : "kfunc=UDP_SENDSKB"
+        if name.isEmpty {
+            // It could not be looked into: only the resolver is known.
+            alert.resource = query.map { Array("daddr=\(FlowText.destination($0.flow))".utf8) } ?? []
+        } else {
+            alert.data += " domain=" + QueryText.word(name)
+        }
+        if let query { alert.data += QueryText.of(query) }
+        if event.enforcer == "nftables" {
             // A packet has no process.
             (alert.userName, alert.execID, alert.uid) = ("", "", 0)
         } else {

@@ -102,8 +102,8 @@ public struct EnforcementEvent: Sendable, Hashable {
     /// argv, each entry followed by a NUL except perhaps the last, as `/proc/PID/cmdline` has it. File: of the acting
     /// process. Process: of the new image. Empty when not known.
     public var arguments: [UInt8] = []
-    /// `category == .syscall`: `SYS_` and the call's name, with what else is known of it. `category == .query`: a `PacketQuery` if a packet told of
-    /// it.
+    /// `category == .syscall`: `SYS_` and the call's name, with what else is known of it. `category == .query`: a `PacketQuery`,
+    /// if it is known whom it asks.
     public var callText: [UInt8] = []
     /// Generation of the policy snapshot that decided; 0 when none did.
     public var snapshotGeneration: UInt64 = 0

@@ -34,7 +34,7 @@ enum SocketText {
     /// The transport that type and number mean; `nil` for one without a name.
     private static func transport(_ socket: Registers) -> String? {
         switch (socket.type & 0xf, socket.protocolNumber) {
-        case (1, 0), (_, 6), (1, 262): "TCP"
+        case (1, 0), (_, 6), (1, 262), (1, 256): "TCP"
         case (2, 0), (_, 17): "UDP"
         case (5, 0), (_, 132): "SCTP"
         case (_, 1): "ICMP"
@@ -63,7 +63,7 @@ enum SocketText {
     }
 
     /// The IANA registry of protocol numbers, as KubeArmor shows them (0 is HOPOPT there, although it means "the usual one"
-    /// in a call of socket(2)); 255 and 262 are Linux's own, linux/in.h.
+    /// in a call of socket(2)); 255, 256 and 262 are Linux's own, linux/in.h.
     private static func protocolName(_ number: Int32) -> String {
         protocolNames[number] ?? "\(number)"
     }
@@ -83,6 +83,6 @@ enum SocketText {
         0: "HOPOPT", 1: "ICMP", 2: "IGMP", 4: "IPv4", 6: "TCP", 8: "EGP", 12: "PUP", 17: "UDP", 22: "XNS-IDP",
         29: "ISO-TP4", 33: "DCCP", 41: "IPv6", 46: "RSVP", 47: "GRE", 50: "ESP", 51: "AH", 58: "IPv6-ICMP",
         94: "IPIP", 98: "ENCAP", 103: "PIM", 108: "IPComp", 115: "L2TP", 132: "SCTP", 136: "UDPLite",
-        137: "MPLS-in-IP", 143: "Ethernet", 255: "RAW", 262: "MPTCP",
+        137: "MPLS-in-IP", 143: "Ethernet", 255: "RAW", 256: "SMC", 262: "MPTCP",
     ]
 }

@@ -68,6 +68,37 @@ enum SystemCallText {
         #endif
     }
 
+    /// The call on a socket, as KubeArmor names it in `Data`: its monitor the call, its enforcer the LSM hook. It has hooks for making,
+    /// connecting, accepting and sending only; the others get names of the same kind.
+    static func socketCall(of number: Int32) -> (name: String, hook: String) {
+        #if arch(x86_64)
+            let calls: [Int32: String] = [
+                42: "CONNECT", 43: "ACCEPT", 44: "SENDTO", 46: "SENDMSG", 49: "BIND", 50: "LISTEN", 53: "SOCKETPAIR",
+                288: "ACCEPT4", 307: "SENDMMSG",
+            ]
+        #else
+            let calls: [Int32: String] = [
+                199: "SOCKETPAIR", 200: "BIND", 201: "LISTEN", 202: "ACCEPT", 203: "CONNECT", 206: "SENDTO",
+                211: "SENDMSG", 242: "ACCEPT4", 269: "SENDMMSG",
+            ]
+        #endif
+        let name = calls[number] ?? "SOCKET"
+        let hook =
+            switch name {
+            case "SOCKET", "SOCKETPAIR": "SOCKET_CREATE"
+            case "ACCEPT4": "SOCKET_ACCEPT"
+            case "SENDTO", "SENDMSG", "SENDMMSG": "SOCKET_SENDMSG"
+            default: "SOCKET_\(name)"
+            }
+        return ("SYS_\(name)", hook)
+    }
+
+    /// The hook for a query: that of the call which sends it, or would make the connection for it.
+    static func queryHook(of number: Int32) -> String {
+        let hook = socketCall(of: number).hook
+        return hook == "SOCKET_CONNECT" ? hook : "SOCKET_SENDMSG"
+    }
+
     /// `O_RDONLY|O_CLOEXEC`: the access mode, then the other known flags from the lowest bit up, then what is left in
     /// hexadecimal.
     ///

@@ -24,6 +24,7 @@ extension KernelSuite {
                   - {protocol: tcp, fromSource: [{path: /usr/bin/nobody-has-this}]}
                   - {protocol: udp, fromSource: [{path: /usr/bin/nobody-has-this}]}
                   - {protocol: raw, fromSource: [{path: /usr/bin/nobody-has-this}]}
+                matchDNSQueries: [{domain: nobody-has-this.example}]
               capabilities:
                 matchCapabilities:
                   - {capability: setuid, fromSource: [{path: /usr/bin/nobody-has-this}]}
@@ -89,6 +90,8 @@ extension KernelSuite {
                     END
                     python3 t.py
                     """),
+            Program(
+                name: "python3's sockets", script: "python3 \(TestFiles.package)/integration/programs/sockets.py $PORT"),
             Program(
                 name: "git",
                 script: """
@@ -162,7 +165,7 @@ extension KernelSuite {
                 .write(toFile: policy, atomically: true, encoding: .utf8)
             let script = scratch.path("bin/script")
             try scratch.write("bin/script", program.script)
-            let port = 20_000 + Int.random(in: 0..<10_000)
+            let port = 20_000 + 10 * Int.random(in: 0..<1000)
             func words(_ directory: String, _ port: Int) -> [String] {
                 // The same name for both: some programs print it.
                 let place = scratch.path("work/here")
@@ -172,7 +175,7 @@ extension KernelSuite {
                 ]
             }
             let plain = Shell.run(words("plain", port))
-            let supervised = agent.tool(["run", "--policies", policy, "--"] + words("tree", port + 1))
+            let supervised = agent.tool(["run", "--policies", policy, "--"] + words("tree", port + 5))
             #expect(supervised.output == plain.output)
             #expect(supervised.status == plain.status)
             func own(_ text: String) -> [Substring] {

@@ -16,15 +16,17 @@ final class Scratch: Place {
     /// A user without privileges, whom the tests need not know by name.
     static let user = "61234"
 
+    /// The command that runs another one as a user without privileges.
+    static func become(_ user: String) -> [String] {
+        [
+            "/usr/bin/setpriv", "--reuid=\(user)", "--regid=\(user)", "--clear-groups", "--inh-caps=-all",
+            "--bounding-set=-all",
+        ]
+    }
+
     /// - Parameter user: who owns it, and runs agent and victims; `nil` for root.
     init(_ filesystem: Filesystem = .tmpfs, ownedBy user: String? = nil) throws {
-        enter =
-            user.map {
-                [
-                    "/usr/bin/setpriv", "--reuid=\($0)", "--regid=\($0)", "--clear-groups", "--inh-caps=-all",
-                    "--bounding-set=-all",
-                ]
-            } ?? []
+        enter = user.map { Self.become($0) } ?? []
         let id = UUID().uuidString.prefix(8)
         root = "/tmp/portcullis-test-\(id)"
         outside = "/tmp/portcullis-agent-\(id)"

@@ -4,7 +4,7 @@ import LinuxKernel
 /// Two network namespaces joined by a cable: the agent's, and that of somebody else. Nothing in them reaches any other network.
 final class TestNetwork: Place {
     /// An end of the cable.
-    struct End {
+    struct End: Sendable {
         let namespace: String
         let ipv4: String
         let ipv6: String
@@ -27,12 +27,16 @@ final class TestNetwork: Place {
     let outside: String
     var agentDirectory: String { outside }
     var logDirectory: String { outside }
-    var enter: [String] { ["/usr/bin/nsenter", "--net=/run/netns/\(own.namespace)"] }
+    var enter: [String] { ["/usr/bin/nsenter", "--net=/run/netns/\(own.namespace)"] + asUser }
+    /// Command before one that is to run as somebody else.
+    private let asUser: [String]
     let enterWaits = false
     let hasOwnNetwork = true
     var binaries: String { AgentUnderTest.binaries }
 
-    init() throws {
+    /// - Parameter user: who runs agent and victims; `nil` for root.
+    init(ownedBy user: String? = nil) throws {
+        asUser = user.map { Scratch.become($0) } ?? []
         let id = UUID().uuidString.prefix(8).lowercased()
         own = End(namespace: "pc-a-\(id)", ipv4: "10.77.0.1", ipv6: "fd77::1", interface: "pc-own")
         other = End(namespace: "pc-b-\(id)", ipv4: "10.77.0.2", ipv6: "fd77::2", interface: "pc-other")
@@ -52,6 +56,7 @@ final class TestNetwork: Place {
             for name in ["lo", end.interface] { try Shell.check("ip", "-n", end.namespace, "link", "set", name, "up") }
         }
         try awaitNeighbours()
+        if let user { try Shell.check("chown", "-R", "\(user):\(user)", outside) }
     }
 
     /// The first packets are lost until both ends know each other.

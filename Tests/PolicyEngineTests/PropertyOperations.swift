@@ -22,7 +22,7 @@ extension PropertySet {
             operation.arguments = kind == .process ? Self.arguments(&random) : []
         case .networkProtocol:
             operation.socketType = random.pick([1, 1, 2, 2, 3, 3, 4, 5, 6, 10, 0, 7])
-            operation.protocolNumber = random.pick([0, 0, 0, 1, 6, 17, 58, 132, 132, 255, 262, 2])
+            operation.protocolNumber = random.pick([0, 0, 0, 1, 6, 17, 58, 132, 132, 255, 256, 262, 2])
             operation.isInternet = random.chance(80)
         case .dns:
             operation.name = Self.queryName(&random)

@@ -118,7 +118,7 @@ struct ReferenceNetworkMatcher {
 
     private static func protocolKey(_ type: Int32, _ number: Int32) -> Int32 {
         let (stream, dgram, raw, seqpacket): (Int32, Int32, Int32, Int32) = (1, 2, 3, 5)
-        if type == stream && number == 0 || number == 6 || number == 262 { return 6 }
+        if type == stream && number == 0 || number == 6 || number == 262 || number == 256 { return 6 }
         if type == dgram && number == 0 || number == 17 { return 17 }
         if number == 1 && (type == dgram || type == raw) { return 1 }
         if number == 58 && (type == dgram || type == raw) { return 58 }

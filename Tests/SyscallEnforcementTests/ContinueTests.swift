@@ -21,9 +21,15 @@ struct ContinueTests {
     }
 
     @Test func itIsSentFromFewPlaces() throws {
-        // The call thread: on registers; for an execution, which is stopped and compared; or when the failure table says allow. The
-        // guardian, when the failure table says allow and nothing was read.
-        #expect(try Self.places("SystemCallListener.proceed(") == ["CallLoop.swift": 3, "HeldCalls.swift": 1])
+        // The call thread: on registers; on a descriptor that nobody else can exchange; for an execution, which is stopped and compared; or
+        // when the failure table says allow. The guardian, when the failure table says allow and nothing was read.
+        #expect(try Self.places("SystemCallListener.proceed(") == ["CallLoop.swift": 4, "HeldCalls.swift": 1])
+    }
+
+    /// A broker that has read the caller's memory never says so.
+    @Test func aDescriptorAloneIsDecidedOnInFewPlaces() throws {
+        #expect(
+            try Self.places(".proceed(.") == ["SocketBroker.swift": 3, "SendBroker.swift": 2])
     }
 
     @Test func theKernelIsToldSoInOneFunction() throws {

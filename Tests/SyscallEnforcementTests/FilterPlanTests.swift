@@ -66,6 +66,16 @@ struct FilterPlanTests {
             }, .audit
         ),
         (
+            "queries",
+            policy {
+                $0.dns = [
+                    DNSRule(
+                        domain: "google.com", attributes: RuleAttributes(action: .block),
+                        position: SourcePosition(file: "p", line: 1, column: 1))
+                ]
+            }, .audit
+        ),
+        (
             "allow-programs",
             policy {
                 $0.process = [
@@ -128,6 +138,7 @@ struct FilterPlanTests {
         var needs = FilterNeeds()
         needs.listsPrograms = true
         needs.sockets = .all
+        needs.queries = true
         needs.files = true
         needs.decidesOpens = true
         _ = try FilterPlan(needs).programs()

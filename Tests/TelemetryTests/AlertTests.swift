@@ -70,6 +70,11 @@ struct AlertTests {
         event.callText = [UInt8](repeating: 0, count: PacketQuery.size)
         event.callText.withUnsafeMutableBytes { PacketQuery(flow: flow, type: 28).write(to: $0) }
         event.effect = .audit
+        // A program that was seen to ask.
+        alert = try fields(line(event, rule))
+        #expect((alert["Data"] as? String)?.hasSuffix("qtype=AAAA Protocol=UDP") == true)
+        #expect(alert["ProcessName"] as? String == "/usr/bin/cat")
+        event.enforcer = "nftables"
         (event.hostPID, event.hostPPID, event.executable, event.comm) = (0, 0, [], [])
         alert = try fields(line(event, rule))
         #expect(

@@ -13,6 +13,10 @@ int do_other_binds(char **arguments);
 int do_hammer_socket(char **arguments);
 int do_send_udp(char **arguments);
 
+int do_query(char **arguments);
+int do_with_socket(char **arguments);
+int do_use_socket(char **arguments);
+
 int do_flood(char **arguments);
 int do_map(char **arguments);
 int do_random_calls(char **arguments);
@@ -20,6 +24,10 @@ int do_race(char **arguments);
 int do_race_control(char **arguments);
 int do_race_exec(char **arguments);
 int do_race_exec_control(char **arguments);
+int do_race_socket(char **arguments);
+int do_race_socket_control(char **arguments);
+int do_race_query(char **arguments);
+int do_race_query_control(char **arguments);
 
 int do_syscall(char **arguments);
 int do_int80(char **arguments);

@@ -66,6 +66,8 @@ int pc_duplicate(int fd, int minimum);
 int pc_set_close_on_exec(int fd, int on);
 /// fcntl(2) with F_SETFL O_NONBLOCK.
 int pc_set_nonblocking(int fd, int on);
+/// fcntl(2) F_GETFL: whether O_NONBLOCK is set.
+int pc_is_nonblocking(int fd);
 /// O_PATH, which needs _GNU_SOURCE.
 int pc_open_path(void);
 /// fcntl(2) F_SETLEASE with F_RDLCK. A writer's open breaks the lease with a signal, by default SIGIO, which ends the

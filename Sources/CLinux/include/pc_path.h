@@ -38,9 +38,7 @@ int pc_file_system_flags(int object, int64_t *magic, int64_t *flags);
 /// byte in `capacity` bytes.
 ssize_t pc_read_process_string(int32_t tid, uint64_t address, char *buffer, size_t capacity);
 
-/// getsockopt(2) SO_DOMAIN: AF_*, or -errno (-ENOTSOCK).
-int pc_socket_domain(int socket);
-/// bind(2). 0 or -errno.
-int pc_bind(int socket, const void *address, uint32_t length);
+/// pwrite(2) of all bytes to /proc/<tid>/mem. 0 or -errno (-EFAULT).
+int pc_write_memory(int file, uint64_t address, const void *bytes, size_t length);
 
 #pragma clang assume_nonnull end

@@ -75,6 +75,8 @@ struct pc_exit {
 int pc_wait(int by_pidfd, int32_t which, int block, struct pc_exit *out);
 /// kill(2).
 int pc_kill(int32_t pid, int signal);
+/// tgkill(2).
+int pc_signal_thread(int32_t process, int32_t thread, int signal);
 
 int32_t pc_thread_id(void);
 /// The bytes of a thread's own name, cut to 15.

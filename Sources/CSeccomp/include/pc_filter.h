@@ -16,9 +16,18 @@ struct pc_filter_action {
     uint32_t error;
 };
 
-/// The argument's bits in `mask` are those of `value`.
+enum pc_filter_relation {
+    /// The argument's bits in `mask` are those of `value`.
+    PC_FILTER_BITS = 0,
+    /// The whole argument is not `value`; `mask` is not looked at.
+    PC_FILTER_DIFFERS = 1,
+    /// The whole argument is at most `value`.
+    PC_FILTER_AT_MOST = 2,
+};
+
 struct pc_filter_comparison {
     uint32_t argument;
+    uint32_t relation;
     uint64_t mask;
     uint64_t value;
 };
