@@ -229,6 +229,11 @@ extension KernelSuite {
             process.standardOutput = output
             process.standardError = FileHandle.nullDevice
             try process.run()
+            // A tree that is being started needs both.
+            let started = Date().addingTimeInterval(10)
+            while !agent.tool("status", "--json").output.contains("\"supervised-trees\":1"), Date() < started {
+                AgentUnderTest.pause()
+            }
             for _ in 0..<3 {
                 Thread.sleep(forTimeInterval: 0.3)
                 if let pid = agent.pid(of: role) { kill(pid, SIGKILL) }
