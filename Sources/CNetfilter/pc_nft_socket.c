@@ -6,9 +6,11 @@
 #include <endian.h>
 #include <errno.h>
 #include <libnftnl/common.h>
+#include <linux/filter.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -187,7 +189,23 @@ struct watching {
     void *context;
 };
 
-int pc_nf_watch(int socket, int wanted) {
+/// Messages of that port never come into the socket's queue: they are as many as its transaction has elements.
+static int pass_over(int socket, uint32_t port) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)),
+        // The number has this machine's order of bytes, and is read as if it had the network's.
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    return setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0 ? 0 : -errno;
+}
+
+int pc_nf_watch(int socket, int wanted, uint32_t but_port) {
+    int error = wanted ? pass_over(socket, but_port) : 0;
+    if (error < 0)
+        return error;
     int group = NFNLGRP_NFTABLES;
     int option = wanted ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
     return setsockopt(socket, SOL_NETLINK, option, &group, sizeof group) == 0 ? 0 : -errno;

@@ -28,7 +28,7 @@ public struct NetfilterSocket: ~Copyable, Sendable {
         return value
     }
 
-    /// Puts a batch in force, if the ruleset still is that of `generation` (ERESTART otherwise).
+    /// Puts a batch in force, if the ruleset still is that of `generation` (ERESTART otherwise), or 0 was given.
     ///
     /// - Parameter onlyChecks: the kernel checks everything and changes nothing.
     public func commit(
@@ -106,8 +106,10 @@ public struct NetfilterSocket: ~Copyable, Sendable {
     }
 
     /// Tells of changes from now on, or not any more.
-    public func watch(_ wanted: Bool) throws(KernelError) {
-        try KernelError.check("nf_tables monitor", pc_nf_watch(socket.raw, wanted ? 1 : 0))
+    ///
+    /// - Parameter port: nothing is told of its changes.
+    public func watch(_ wanted: Bool, except port: UInt32) throws(KernelError) {
+        try KernelError.check("nf_tables monitor", pc_nf_watch(socket.raw, wanted ? 1 : 0, port))
     }
 
     /// The changes since the last call. ENOBUFS when there were too many.

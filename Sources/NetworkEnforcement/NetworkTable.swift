@@ -13,6 +13,8 @@ final class NetworkTable: @unchecked Sendable {
     private(set) var ruleset: Ruleset
     /// What the kernel had of it right after it came in force.
     private var shape: [NetfilterSocket.Item] = []
+    /// Nobody had a transaction between ours and the look at the shape.
+    private var isShapeCertain = false
     private var resets: [String: Reset] = [:]
     /// Somebody reads the packets that the ruleset logs.
     private(set) var isLogBound = true
@@ -20,7 +22,7 @@ final class NetworkTable: @unchecked Sendable {
     private(set) var isLost = false
 
     /// Everything that can be tried again is tried that often.
-    private static let attempts = 64
+    private static let attempts = 80
 
     /// The sockets of a table; they keep the network namespace in which they were opened.
     struct Sockets {
@@ -64,39 +66,48 @@ final class NetworkTable: @unchecked Sendable {
 
     /// Puts a ruleset in force in place of whatever the table holds; all of it or, when this throws, nothing.
     func apply(_ new: Ruleset, now: UInt64) throws(NetfilterError) {
-        for _ in 0..<Self.attempts {
-            // One's own change is no news.
+        // Of all that others do from the commit on one is told; what they did before is of no matter any more.
+        try? kernel.watch(true)
+        _ = try? kernel.changes()
+        let generation = try commit(new)
+        ruleset = new
+        scheduleResets(now)
+        guard !new.isEmpty else {
+            shape = []
             try? kernel.watch(false)
-            _ = try? kernel.changes()
-            let generation = try commit(new)
-            ruleset = new
-            scheduleResets(now)
-            guard !new.isEmpty else {
-                shape = []
-                return
-            }
-            try? kernel.watch(true)
-            shape = currentShape() ?? []
-            // Otherwise somebody had a transaction before the watch began, and the shape may be theirs.
-            if (try? kernel.generation()) == generation { return }
+            return
         }
+        shape = currentShape() ?? []
+        isShapeCertain = generation != nil && (try? kernel.generation()) == generation
     }
 
-    /// The number of the ruleset that the transaction made.
-    private func commit(_ new: Ruleset) throws(NetfilterError) -> UInt32 {
+    /// How a transaction is tried, from the politest to one that nobody can be in the way of.
+    private enum Manner {
+        /// Not if there was another since the table was looked at.
+        case checked
+        /// Whatever others did, as long as they did it elsewhere.
+        case unchecked
+        /// Whatever is in the table.
+        case afresh
+
+        /// Somebody who has transactions without a pause, be it to be in the way, makes a number old before it can be used.
+        init(_ attempt: Int) { self = attempt < 16 ? .checked : attempt < 48 ? .unchecked : .afresh }
+    }
+
+    /// The number of the ruleset that the transaction made, if that is known.
+    private func commit(_ new: Ruleset) throws(NetfilterError) -> UInt32? {
         var last = NetfilterError(errno: EBUSY, subject: "table")
         for attempt in 0..<Self.attempts {
+            let manner = Manner(attempt)
             var before: UInt32 = 0
             do {
-                before = try kernel.generation()
-                let present = Ruleset.Present(
-                    chains: try kernel.list(.chains),
-                    sets: try kernel.list(.sets),
-                    quotas: try kernel.list(.quotas))
-                if new.isEmpty, present.isEmpty, ruleset.isEmpty, attempt == 0, !tableExists { return before }
-                let batch = try new.batch(replacing: present)
-                try kernel.commit(batch, generation: before, onlyChecks: false)
-                return before == .max ? 1 : before + 1
+                before = manner == .checked ? try kernel.generation() : 0
+                let present = manner == .afresh ? nil : try self.present()
+                if let present, new.isEmpty, present.isEmpty, ruleset.isEmpty, attempt == 0, !tableExists {
+                    return before
+                }
+                try kernel.commit(try new.batch(replacing: present), generation: before, onlyChecks: false)
+                return manner != .checked ? nil : before == .max ? 1 : before + 1
             } catch let error as KernelError {
                 last = NetfilterError(errno: error.errno, subject: "\(error.call)")
             } catch let error as NetfilterError {
@@ -104,31 +115,54 @@ final class NetworkTable: @unchecked Sendable {
             } catch {}
             switch last.errno {
             // Somebody else was faster, or the answer was lost: what is there now is looked at anew.
-            case ERESTART, EINTR, ENOBUFS: continue
+            case ERESTART, EINTR, ENOBUFS: if manner != .checked { Self.pause(attempt) }
             case EBUSY: Self.pause(attempt)
             // Something that was there when it was listed is gone, or the reverse. Kernels that compare the ruleset's number (4.13) say
             // ERESTART instead.
             case ENOENT, EEXIST:
-                guard before != 0, let after = try? kernel.generation(), after != before else { throw last }
+                if manner == .unchecked { continue }
+                guard manner == .checked, before != 0, let after = try? kernel.generation(), after != before else {
+                    throw last
+                }
             default: throw last
             }
         }
         throw last
     }
 
-    /// A millisecond at first, then longer; some two seconds in all.
-    private static func pause(_ attempt: Int) { usleep(1000 << UInt32(min(attempt, 5))) }
+    private func present() throws(KernelError) -> Ruleset.Present {
+        Ruleset.Present(chains: try list(.chains), sets: try list(.sets), quotas: try list(.quotas))
+    }
+
+    /// Somebody's transactions interrupt a list: it is begun again, at once, as it is done the sooner the shorter it is.
+    private func list(_ kind: NetfilterSocket.Kind) throws(KernelError) -> [NetfilterSocket.Item] {
+        for _ in 1..<Self.attempts {
+            do throws(KernelError) { return try kernel.list(kind) } catch {
+                guard error.errno == EINTR || error.errno == ENOBUFS else { throw error }
+            }
+        }
+        return try kernel.list(kind)
+    }
+
+    /// A millisecond at first, then longer, some two seconds in all; never quite the same, lest it keeps step with others.
+    private static func pause(_ attempt: Int) {
+        let most = UInt32(1000) << UInt32(min(attempt, 5))
+        usleep(.random(in: most / 2...most))
+    }
 
     /// Whether there is a table at all, even an empty one.
     private var tableExists: Bool {
-        guard let batch = try? NetfilterBatch(table: Ruleset.table), let generation = try? kernel.generation() else {
-            return false
+        for _ in 0..<Self.attempts {
+            do {
+                let batch = try NetfilterBatch(table: Ruleset.table)
+                batch.deleteTable()
+                try kernel.commit(batch, generation: 0, onlyChecks: true)
+                return true
+            } catch let error as NetfilterError {
+                guard error.errno == EBUSY || error.errno == ENOBUFS || error.errno == EINTR else { return false }
+            } catch { return false }
         }
-        batch.deleteTable()
-        do {
-            try kernel.commit(batch, generation: generation, onlyChecks: true)
-            return true
-        } catch { return false }
+        return true
     }
 
     /// Deletes the table, whoever made it; whether there was one.
@@ -172,24 +206,20 @@ final class NetworkTable: @unchecked Sendable {
     func readChanges() -> Intruder? {
         guard !ruleset.isEmpty else { return nil }
         guard let changes = try? kernel.changes() else {
-            // Too many at once: the table itself tells.
-            return isChanged ? Intruder(process: 0, name: "") : nil
+            // Too many at once: the table itself tells, if it is known what it was.
+            return !isShapeCertain || isChanged ? Intruder(process: 0, name: "") : nil
         }
-        let touched = Set(changes.filter { $0.isInTable && $0.port != kernel.port }.map(\.port))
+        let touched = Set(changes.filter(\.isInTable).map(\.port))
         guard !touched.isEmpty else { return nil }
         let end = changes.first { touched.contains($0.port) && $0.generation != 0 }
         return Intruder(process: end?.process ?? 0, name: end?.name ?? "")
     }
 
     private func currentShape() -> [NetfilterSocket.Item]? {
-        for _ in 0..<Self.attempts {
-            guard let chains = try? kernel.list(.chains),
-                let sets = try? kernel.list(.sets),
-                let rules = try? kernel.list(.rules)
-            else { continue }
-            return chains + sets + rules
+        guard let chains = try? list(.chains), let sets = try? list(.sets), let rules = try? list(.rules) else {
+            return nil
         }
-        return nil
+        return chains + sets + rules
     }
 
     /// The table is not what it was made.

@@ -12,15 +12,16 @@ extension Ruleset {
 
     /// The transaction that makes the table hold this and nothing else. Quotas that mean the same go on counting.
     ///
-    /// - Parameter exists: the table is there.
-    func batch(replacing present: Present, table: String = Self.table) throws(KernelError) -> NetfilterBatch {
+    /// - Parameter present: `nil`: whatever it may be. Quotas begin anew then, and so do base chains: a packet that came to the table's hooks
+    ///   before the transaction began and leaves them after it may meet neither the old rules nor the new.
+    func batch(replacing present: Present?, table: String = Self.table) throws(KernelError) -> NetfilterBatch {
         let batch = try NetfilterBatch(table: table)
         // Deleting what is not there would be an error.
         batch.addTable()
-        if isEmpty {
-            batch.deleteTable()
-            return batch
-        }
+        if isEmpty || present == nil { batch.deleteTable() }
+        if isEmpty { return batch }
+        if present == nil { batch.addTable() }
+        let present = present ?? Present()
         // Base chains that stay are only emptied: nothing passes between the old rules and the new.
         let kept = Swift.Set(chains.filter { $0.hook != nil }.map(\.name))
             .intersection(present.chains.map(\.name))

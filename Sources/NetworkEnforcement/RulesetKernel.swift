@@ -6,18 +6,16 @@ protocol RulesetKernel: AnyObject {
     func generation() throws(KernelError) -> UInt32
     /// What the table holds of one kind.
     func list(_ kind: NetfilterSocket.Kind) throws(KernelError) -> [NetfilterSocket.Item]
-    /// Puts a batch in force, or only checks it.
+    /// Puts a batch in force, or only checks it; whatever the ruleset in force is, if the number is 0.
     func commit(_ batch: NetfilterBatch, generation: UInt32, onlyChecks: Bool) throws(NetfilterError)
     /// Begins a quota anew.
     func resetQuota(_ name: String) throws(KernelError)
-    /// Tells of everybody's changes from now on, or not any more.
+    /// Tells of others' changes from now on, or not any more.
     func watch(_ wanted: Bool) throws(KernelError)
     /// The changes since the last call.
     func changes() throws(KernelError) -> [NetfilterSocket.Change]
     /// Readable when there are some.
     var changeDescriptor: Int32 { get }
-    /// By which one's own changes are known.
-    var port: UInt32 { get }
     /// What it has for rules.
     func features() -> NetworkFeatures
 }
@@ -45,13 +43,13 @@ final class NetfilterKernel: RulesetKernel {
 
     func resetQuota(_ name: String) throws(KernelError) { try requests.resetQuota(name, table: Ruleset.table) }
 
-    func watch(_ wanted: Bool) throws(KernelError) { try monitor.watch(wanted) }
+    func watch(_ wanted: Bool) throws(KernelError) { try monitor.watch(wanted, except: port) }
 
     func changes() throws(KernelError) -> [NetfilterSocket.Change] { try monitor.changes(table: Ruleset.table) }
 
     var changeDescriptor: Int32 { monitor.descriptor }
 
-    var port: UInt32 { requests.port }
+    private var port: UInt32 { requests.port }
 
     func features() -> NetworkFeatures { NetworkFeatures.probe(requests) }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import LinuxKernel
 
 @testable import NetworkEnforcement
@@ -20,6 +21,8 @@ final class FailingKernel: RulesetKernel {
     var failures: [Call: [Failure]] = [:]
     /// Instead of what is not told otherwise.
     var always: [Call: Int32] = [:]
+    /// Somebody else is always faster: a number is an old one when a commit names it.
+    var isRestless = false
     private(set) var count: [Call: Int] = [:]
 
     init(_ sockets: NetworkTable.Sockets, lacking: NetworkFeatures = []) {
@@ -52,6 +55,7 @@ final class FailingKernel: RulesetKernel {
         do throws(KernelError) {
             try perform(.commit) { () throws(KernelError) in
                 do throws(NetfilterError) {
+                    if isRestless, generation != 0 { throw NetfilterError(errno: ERESTART, subject: "restless") }
                     try real.commit(batch, generation: generation, onlyChecks: onlyChecks)
                 } catch { refusal = error }
             }
@@ -72,6 +76,5 @@ final class FailingKernel: RulesetKernel {
     }
 
     var changeDescriptor: Int32 { real.changeDescriptor }
-    var port: UInt32 { real.port }
     func features() -> NetworkFeatures { real.features().subtracting(lacking) }
 }

@@ -45,8 +45,8 @@ int pc_nft_list(
 /// Sets what a quota counted to 0 and says what it was. 0 or -errno.
 int pc_nft_reset_quota(int socket, const char *table, const char *quota, uint64_t *used);
 
-/// Tells the socket of every transaction from now on, or (`wanted` 0) not any more. 0 or -errno.
-int pc_nf_watch(int socket, int wanted);
+/// Tells the socket of every transaction from now on but those of one port, or (`wanted` 0) not any more. 0 or -errno.
+int pc_nf_watch(int socket, int wanted, uint32_t but_port);
 
 /// Somebody's transaction.
 struct pc_nft_change {
