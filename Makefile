@@ -2,14 +2,14 @@
 SHELL := /bin/bash
 SWIFT ?= swift
 PREFIX ?= /usr/local
-DEBIAN_PACKAGES := libseccomp-dev libcap-dev libmnl-dev libnftnl-dev
+DEBIAN_PACKAGES := libsqlite3-dev libseccomp-dev libcap-dev libmnl-dev libnftnl-dev
 RELEASE_PACKAGES := dpkg-dev binutils
 TEST_PACKAGES := gcc libc6-dev python3 util-linux bsdutils libck-dev fapolicyd e2fsprogs valgrind jq git make nginx-light redis-server runc crun busybox-static nftables iproute2 netbase
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_FLAGS ?= -j 2
 FUZZ_SECONDS ?= 300
 # Tests that wait for connections: beside those that calculate, which hold every thread there is, they would wait for long.
-NETWORK_TESTS := ^(RPCServicesTests)\.
+NETWORK_TESTS := ^(RPCServicesTests|RelayServiceTests)\.
 
 .PHONY: all deps test-deps build release demo test test-unit test-root test-c test-systemd test-podman protos fmt fmt-check lint bench fuzz fuzz-regress clean install
 
@@ -96,7 +96,9 @@ install: release
 	scripts/install-programs "$$($(SWIFT) build -c release --show-bin-path)" "$(DESTDIR)$(PREFIX)"
 	install -d -m 0755 $(DESTDIR)/etc/portcullis/policies
 	install -d -m 0755 $(DESTDIR)/etc/systemd/system
-	sed 's|/usr/sbin|$(PREFIX)/sbin|' systemd/portcullisd.service >$(DESTDIR)/etc/systemd/system/portcullisd.service
+	for unit in portcullisd portcullis-relay; do \
+	    sed 's|/usr/sbin|$(PREFIX)/sbin|' systemd/$$unit.service >$(DESTDIR)/etc/systemd/system/$$unit.service; \
+	done
 
 clean:
 	rm -rf .build Benchmarks/*/.build FuzzTesting/.build out

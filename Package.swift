@@ -28,6 +28,10 @@ let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
 let asn1 = Target.Dependency.product(name: "SwiftASN1", package: "swift-asn1")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 // C targets know the kernel, `LinuxKernel` and `EventRing` make them Swift, the engine is pure, enforcement joins
@@ -85,14 +89,25 @@ if !coreOnly {
             "RPCTransport",
             ["LinuxKernel", grpcCore, grpcTransport, nioCore, nioPosix, nioTLS, nioSSL, x509, crypto]),
         module("CertificateAuthority", ["RPCTransport", x509, crypto, asn1]),
-        module("RPCServices", ["WireProtocol", "RPCTransport", "EventSpool", "ProtobufCoding", grpcCore, protobuf]),
+        module("AuditLog", [crypto]),
+        module(
+            "RPCServices",
+            ["WireProtocol", "RPCTransport", "AuditLog", "EventSpool", "ProtobufCoding", grpcCore, protobuf, crypto]),
         module(
             "GatewayService",
             [
                 "RPCServices", "RPCTransport", "WireProtocol", "GatewayProtocol", "ControlProtocol", "ControlJSON",
-                "ClientSupport", "EventSpool",
+                "ClientSupport", "EventSpool", "AuditLog",
                 "LinuxKernel", grpcCore, grpcTransport, protobuf, nioPosix,
             ]),
+        module(
+            "RelayService",
+            [
+                "RPCServices", "RPCTransport", "WireProtocol", "ProtobufCoding", "EventSpool", "ClientSupport",
+                "AuditLog", "LinuxKernel", grpcCore,
+                grpcTransport, protobuf, nioPosix, grdb, hummingbird, lifecycle, logging, yams, argumentParser,
+            ]),
+        .executableTarget(name: "portcullis-relay", dependencies: ["RelayService"], swiftSettings: swift),
         .executableTarget(name: "portcullis-gateway", dependencies: ["GatewayService"], swiftSettings: swift),
         module(
             "AgentCore",
@@ -112,7 +127,7 @@ if !coreOnly {
         module(
             "CommandLineTool",
             [
-                "CertificateAuthority", "RPCTransport",
+                "CertificateAuthority", "RPCTransport", "WireProtocol", "AuditLog", grpcCore, grpcTransport, protobuf,
                 "ClientSupport", "ControlProtocol", "ControlJSON", "PolicyLoading", "PolicyEngine", "PolicyModel",
                 "LinuxKernel", "Telemetry", "SyscallEnforcement", "NetworkEnforcement", argumentParser,
             ]),
@@ -131,6 +146,14 @@ if !coreOnly {
                 "RPCTransport", "WireProtocol", "EventSpool", "LinuxKernel", "CertificateAuthority", grpcCore,
                 grpcTransport, nioPosix, protobuf, x509,
             ]),
+        tests(
+            of: "RelayService",
+            [
+                "RPCServices", "RPCTransport", "WireProtocol", "EventSpool", "LinuxKernel", "CertificateAuthority",
+                grpcCore,
+                grpcTransport, nioPosix, protobuf, lifecycle, logging,
+            ]),
+        tests(of: "AuditLog"),
         tests(of: "CommandLineTool", ["ClientSupport", "ControlProtocol", "ControlJSON"]),
         tests(of: "TreeLauncher", ["ClientSupport", "ControlProtocol", "ControlJSON"]),
         .testTarget(
@@ -142,12 +165,18 @@ if !coreOnly {
         .executable(name: "portcullis-core", targets: ["portcullis-core"]),
         .executable(name: "portcullis-launch", targets: ["portcullis-launch"]),
         .executable(name: "portcullis", targets: ["portcullis"]),
+        .executable(name: "portcullis-relay", targets: ["portcullis-relay"]),
         .executable(name: "portcullis-gateway", targets: ["portcullis-gateway"]),
     ]
 }
 
 /// What speaks to others: gateway, relay, and the command line tool's way to them.
 let networkPackages: [Package.Dependency] = [
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    // Without traits: its configuration files and its whole of Foundation are not needed.
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     // Without traits: what reads length-delimited streams would bring all of Foundation.
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),

@@ -120,7 +120,8 @@ final class AlertFeed {
     private static func event(_ record: EventRecord) -> EnforcementEvent {
         var event = EnforcementEvent()
         let header = record.header
-        event.kind = header.kind == .staleDescriptor ? .staleDescriptor : .verdict
+        event.kind =
+            header.kind == .staleDescriptor ? .staleDescriptor : header.effect == .allow ? .observation : .verdict
         event.category = category(header.category)
         event.enforcer =
             switch header.mechanism {

@@ -95,6 +95,9 @@ enum ConfigurationFile {
         case "frontUser":
             settings.frontUser = UInt32(try integer(1...Int(UInt32.max - 1)))
             settings.frontGroup = settings.frontUser
+        case "hostVisibility": settings.visible.host = try visibility(try string(), "\(place): \(name)")
+        case "visibility": settings.visible.containers = try visibility(try string(), "\(place): \(name)")
+        case "visiblePaths": settings.visible.places += try strings()
         case "enableGRPC": settings.usesGateway = try boolean()
         case "grpcSocket": settings.gatewaySocketPath = try string()
         case "grpcGroup": settings.gatewayGroup = UInt32(try integer(0...Int(UInt32.max - 1)))
@@ -167,6 +170,14 @@ enum ConfigurationFile {
         guard settings.spoolBytes >= 1 << 16 else {
             throw ConfigurationError(text: "the spool needs at least 65536 bytes")
         }
+    }
+
+    /// KubeArmor's words for visibility.
+    static func visibility(_ text: String, _ place: String) throws -> Visibility {
+        guard let visibility = Visibility(words: text) else {
+            throw ConfigurationError(text: "\(place) must be words of process, file, network and none, not '\(text)'")
+        }
+        return visibility
     }
 
     /// A posture's word.

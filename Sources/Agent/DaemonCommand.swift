@@ -100,6 +100,18 @@ struct DaemonCommand: ParsableCommand {
     var networkRulesOnStop: String?
     @Option(help: ArgumentHelp("Group of nfnetlink_log for reports of the packet filter.", valueName: "number"))
     var packetLogGroup: UInt16?
+    @Option(
+        help: ArgumentHelp(
+            "Tell gRPC clients of the host's operations of these kinds although no rule is about them: process, file, network.",
+            valueName: "kinds"))
+    var hostVisibility: String?
+    @Option(help: ArgumentHelp("The same of containers.", valueName: "kinds"))
+    var visibility: String?
+    @Option(
+        help: ArgumentHelp(
+            "Look at the host's opens and executions on the filesystem of this path only; may be given more than once.",
+            valueName: "path"))
+    var visiblePath: [String] = []
     @Flag(name: .customLong("no-grpc"), help: "No gRPC: the gateway is not started, and nothing is kept for it.")
     var noGRPC = false
     @Option(
@@ -156,6 +168,11 @@ struct DaemonCommand: ParsableCommand {
             result.frontGroup = frontUser
         }
         try setGateway(&result)
+        if let hostVisibility {
+            result.visible.host = try ConfigurationFile.visibility(hostVisibility, "--host-visibility")
+        }
+        if let visibility { result.visible.containers = try ConfigurationFile.visibility(visibility, "--visibility") }
+        result.visible.places += visiblePath.map(Self.absolute)
         if let host { result.host = host }
         result.nodeLabels += nodeLabel
         if let cluster { result.cluster = cluster }

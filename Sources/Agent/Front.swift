@@ -83,7 +83,7 @@ final class Front {
             throttle: AlertThrottle(settings: throttle), queues: queues)
         feed = try AlertFeed(pipeline: telemetry)
         pipeline = PolicyPipeline(
-            node: node, postures: settings.postures, seesEvents: settings.usesEvents,
+            node: node, postures: settings.postures, seesEvents: settings.usesEvents, visibility: settings.visible.host,
             packetLogGroup: settings.packetLogGroup, newNumber: { [board] in board.next(.numbers) },
             send: { message, contents in
                 guard let contents else { return Channel.send(RoleDescriptor.peer, message) }

@@ -82,6 +82,7 @@ final class PolicyPipeline {
     private let node: NodeLabels
     private let postures: Postures
     private let seesEvents: Bool
+    private let visibility: Visibility
     private let packetLogGroup: UInt16
     private let send: (ChannelMessage, [UInt8]?) -> Bool
     private var step = Step.idle
@@ -101,16 +102,19 @@ final class PolicyPipeline {
 
     /// - Parameters:
     ///   - seesEvents: there is fanotify; without it trees decide all as system calls.
+    ///   - visibility: what trees are told of although no rule is about it.
     ///   - packetLogGroup: where rules for packets report.
     ///   - newNumber: gives a greater number each time, and none that a predecessor got: for generations, sets and questions.
     ///   - send: sends a message to the worker, with sealed memory of the bytes.
     init(
-        node: NodeLabels, postures: Postures, seesEvents: Bool = true, packetLogGroup: UInt16 = 0,
+        node: NodeLabels, postures: Postures, seesEvents: Bool = true, visibility: Visibility = [],
+        packetLogGroup: UInt16 = 0,
         newNumber: @escaping () -> UInt64, send: @escaping (ChannelMessage, [UInt8]?) -> Bool
     ) {
         self.node = node
         self.postures = postures
         self.seesEvents = seesEvents
+        self.visibility = visibility
         self.packetLogGroup = packetLogGroup
         self.send = send
         sets = PolicySets(postures: postures, packetLogGroup: packetLogGroup)
@@ -379,7 +383,7 @@ final class PolicyPipeline {
                 rule.workload = workload
                 return rule
             }
-            if needs == nil { needs = try TreeNeeds(compiled, seesEvents: seesEvents) }
+            if needs == nil { needs = try TreeNeeds(compiled, seesEvents: seesEvents, visibility: visibility) }
         }
         let decisions = try PacketDecisions(of: parts[0].bytes, describing: &rules)
         var network = PolicySets.network(sets.all)
@@ -419,7 +423,7 @@ final class PolicyPipeline {
             let compiled = try SnapshotCompiler().compile(
                 policies: policies, postures: postures, generation: 0)
             rules = compiled.rules
-            needs.add(try TreeNeeds(compiled, seesEvents: seesEvents))
+            needs.add(try TreeNeeds(compiled, seesEvents: seesEvents, visibility: visibility))
             needs.calls.isWorkload = true
         }
         return try needs.filters(gaps: StatusReport.gaps(ofTree: rules, seesEvents: seesEvents))

@@ -1,6 +1,7 @@
 import ControlProtocol
 import LinuxKernel
 import PolicyEngine
+import PolicyModel
 import SyscallEnforcement
 
 /// What a supervised tree is started under: the calls that rules want to hear of, and the capabilities that they take away.
@@ -11,12 +12,15 @@ struct TreeNeeds {
     /// Nothing.
     init() {}
 
-    /// What a snapshot's rules need.
-    init(_ compiled: CompiledSnapshot, seesEvents: Bool) throws {
+    /// What a snapshot's rules need, and what is to be seen.
+    init(_ compiled: CompiledSnapshot, seesEvents: Bool, visibility: Visibility = []) throws {
         self = try compiled.bytes.withUnsafeBytes { bytes in
             let snapshot = try Snapshot(validating: bytes)
             var needs = TreeNeeds()
             needs.calls = FilterNeeds(snapshot, seesEvents: seesEvents)
+            if visibility.contains(.file) { needs.calls.files = true }
+            if !seesEvents, !visibility.isDisjoint(with: [.file, .process]) { needs.calls.decidesOpens = true }
+            if visibility.contains(.network) { needs.calls.sockets = .all }
             needs.dropped = CapabilitySet(blockedBy: snapshot)
             return needs
         }

@@ -68,6 +68,8 @@ package struct AgentSettings: Sendable, Equatable {
     package var cachesAllows = true
     /// Reads of what file rules name are decided by who reads, whoever opened the descriptor.
     package var accessReview = false
+    /// What is told of although no rule is about it.
+    package var visible = VisibleOperations()
     /// KubeArmor's alert throttling.
     package var alertThrottling = true
     /// Alerts a second before throttling begins.
@@ -114,6 +116,10 @@ package struct AgentSettings: Sendable, Equatable {
             "filtersPackets=\(filtersPackets)", "packetLogGroup=\(packetLogGroup)",
             "removesPacketRules=\(removesPacketRules)",
         ]
+        lines += [
+            "hostVisibility=\(visible.host.rawValue)", "containerVisibility=\(visible.containers.rawValue)",
+        ]
+        lines += visible.places.map { "visiblePlace=\($0)" }
         lines += gatewayUsers.map { "gatewayMember=\($0)" } + secureListeners.map { "secureListener=\($0)" }
         if let gatewayGroup { lines.append("gatewayGroup=\(gatewayGroup)") }
         return lines.flatMap { Array($0.utf8) + [Self.separator] }
@@ -146,6 +152,9 @@ package struct AgentSettings: Sendable, Equatable {
         case "gatewayMember":
             guard let user = UInt32(value) else { return false }
             gatewayUsers.append(user)
+        case "hostVisibility": return store(UInt8(value).map(Visibility.init), \.visible.host)
+        case "containerVisibility": return store(UInt8(value).map(Visibility.init), \.visible.containers)
+        case "visiblePlace": visible.places.append(value)
         case "secureListener": secureListeners.append(value)
         case "tlsFolder": tlsFolder = value
         case "relayMayChange": return store(Bool(value), \.relayMayChange)

@@ -37,7 +37,8 @@ final class Worker {
             group: settings.usesEvents ? RoleDescriptor.primary : nil,
             containerGroup: settings.usesEvents ? RoleDescriptor.containers : nil, wake: wake, board: board,
             failures: settings.failures,
-            cachesAllows: settings.cachesAllows, reviewsReads: settings.accessReview, callThreads: CallLoop.threads)
+            cachesAllows: settings.cachesAllows, reviewsReads: settings.accessReview,
+            visible: settings.visible, callThreads: CallLoop.threads)
         let capabilities = try Capabilities.current()
         packets = try NetworkEnforcer(
             board: board, mayFilter: settings.filtersPackets && capabilities.effective.contains(.netAdmin))

@@ -13,8 +13,8 @@ package enum StandardStreams {
     package static func write(_ line: String) throws(ToolFailure) { try write([line]) }
 
     /// Writes a line to standard error; there is nobody to tell when that fails.
-    package static func writeError(_ line: String) {
-        _ = put(Array("portcullis: \(SafeText.line(line))\n".utf8), to: 2)
+    package static func writeError(_ line: String, program: String = "portcullis") {
+        _ = put(Array("\(program): \(SafeText.line(line))\n".utf8), to: 2)
     }
 
     private static func write(bytes: [UInt8]) throws(ToolFailure) {

@@ -17,6 +17,7 @@ struct ApplyCommand: ParsableCommand {
     var dryRun = false
 
     @OptionGroup var agent: AgentOptions
+    @OptionGroup var remote: RemoteOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -25,6 +26,9 @@ struct ApplyCommand: ParsableCommand {
 
     func run() throws {
         let request = ControlRequest.apply(documents: try PolicySource.documents(at: file), dryRun: dryRun)
+        if let place = try remote.place {
+            return try RemoteControl.change(request, remote, place).write(output)
+        }
         var report = ChangeReport(messages: [])
         // Compiling and marking may take longer than a plain question.
         try report.add(AgentConnection.ask(request, at: agent.socket, seconds: 30))

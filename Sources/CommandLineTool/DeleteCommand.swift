@@ -25,6 +25,7 @@ struct DeleteCommand: ParsableCommand {
     var namespace = ""
 
     @OptionGroup var agent: AgentOptions
+    @OptionGroup var remote: RemoteOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -40,8 +41,12 @@ struct DeleteCommand: ParsableCommand {
         var failure: ToolFailure?
         for request in try requests() {
             do {
-                try report.add(AgentConnection.ask(request, at: agent.socket, seconds: 30))
-            } catch {
+                if let place = try remote.place {
+                    report.messages += try RemoteControl.change(request, remote, place).messages
+                } else {
+                    try report.add(AgentConnection.ask(request, at: agent.socket, seconds: 30))
+                }
+            } catch let error as ToolFailure {
                 // One policy that is not there must not keep the others.
                 guard error.code == .failure else { throw error }
                 failure = ToolFailure((failure?.messages ?? []) + error.messages)

@@ -1,6 +1,7 @@
 import ClientSupport
 import ArgumentParser
 import ControlProtocol
+import WireProtocol
 
 /// `portcullis logs`
 struct LogsCommand: ParsableCommand {
@@ -16,7 +17,18 @@ struct LogsCommand: ParsableCommand {
     @Option(help: ArgumentHelp("End after this many alerts.", valueName: "count"))
     var limit: Int?
 
+    @Option(help: ArgumentHelp("Which records, with --server: alerts, logs, messages; repeatable.", valueName: "kind"))
+    var kind: [RecordKindArgument] = []
+
+    @Option(
+        help: ArgumentHelp("Go on behind this record, with --server; 0 for the oldest there is.", valueName: "number"))
+    var resumeFrom: UInt64?
+
+    @Option(help: ArgumentHelp("What the number counts in.", valueName: "spool"))
+    var spool = ""
+
     @OptionGroup var agent: AgentOptions
+    @OptionGroup var remote: RemoteOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -25,6 +37,9 @@ struct LogsCommand: ParsableCommand {
     }
 
     func run() throws {
+        if let place = try remote.place {
+            return try RemoteLogs(stream: stream, limit: limit, isJSON: output.json).run(remote, place)
+        }
         let filters = Dictionary(filter.map { ($0.field, $0.text) }) { first, _ in first }
         do { try follow(try AgentConnection(to: agent.socket, .logs(filters: filters), seconds: nil)) } catch let
             failure
@@ -32,6 +47,21 @@ struct LogsCommand: ParsableCommand {
         {
             throw failure.failure(agent.socket)
         }
+    }
+
+    private var stream: RecordStream {
+        let kinds = (kind.isEmpty ? [.alerts] : kind).map(\.onTheWire)
+        return RecordStream(
+            request: .with {
+                $0.kinds = kinds
+                $0.filter = Dictionary(filter.map { ($0.field, $0.text) }) { first, _ in first }
+                $0.agents = remote.agentName
+                if let resumeFrom {
+                    $0.resume = kinds.map { kind in
+                        .with { ($0.kind, $0.after, $0.spool) = (kind, resumeFrom, spool) }
+                    }
+                }
+            })
     }
 
     private func follow(_ connection: AgentConnection) throws {
@@ -52,6 +82,19 @@ struct LogsCommand: ParsableCommand {
     private func show(_ json: String) throws(ToolFailure) {
         if output.json { return try StandardStreams.write(SafeText.json(json)) }
         try StandardStreams.write(AlertReport(json: json, style: .standardOutput).lines)
+    }
+}
+
+/// A kind of records.
+enum RecordKindArgument: String, ExpressibleByArgument, CaseIterable {
+    case alerts, logs, messages
+
+    var onTheWire: Portcullis_V1_RecordKind {
+        switch self {
+        case .alerts: .alert
+        case .logs: .log
+        case .messages: .message
+        }
     }
 }
 

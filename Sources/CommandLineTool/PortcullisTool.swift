@@ -54,7 +54,8 @@ struct PortcullisCommand: ParsableCommand {
             GetCommand.self,
             StatusCommand.self, RunCommand.self, ContainerProfileCommand.self,
             SystemdCommand.self, LogsCommand.self, ProbeCommand.self,
-            UnlockCommand.self, CertsCommand.self,
+            UnlockCommand.self, CertsCommand.self, AuditCommand.self, SummaryCommand.self, ProfileCommand.self,
+            RecommendCommand.self,
             VersionCommand.self,
         ])
 }

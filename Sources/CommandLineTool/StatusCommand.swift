@@ -9,11 +9,20 @@ struct StatusCommand: ParsableCommand {
         abstract: "Shows the agent's health and, for every rule, what enforces it or why nothing does.")
 
     @OptionGroup var agent: AgentOptions
+    @OptionGroup var remote: RemoteOptions
     @OptionGroup var output: OutputOptions
 
     func run() throws {
+        if let place = try remote.place {
+            for (_, status) in try RemoteControl.status(remote, place) { try show(status) }
+            return
+        }
         var status = try first()
         while try !complete(&status) { status = try first() }
+        try show(status)
+    }
+
+    private func show(_ status: AgentStatus) throws {
         if output.json { return try StandardStreams.write(json: status) }
         try StandardStreams.write(StatusReport(status: status, style: .standardOutput).lines)
     }

@@ -35,6 +35,9 @@ public enum DefaultPaths {
         (geteuid() == 0 ? runDirectory : userRunDirectory) + "/runtime.sock"
     }
 
+    /// The gateway's socket of the same agent.
+    public static var ownGatewaySocket: String { (geteuid() == 0 ? runDirectory : userRunDirectory) + "/grpc.sock" }
+
     private static func variable(_ name: String) -> String? {
         guard let value = getenv(name), value.pointee == CChar(bitPattern: UInt8(ascii: "/")) else { return nil }
         return String(cString: value)

@@ -1,6 +1,7 @@
 import Glibc
 import LinuxKernel
 import PolicyEngine
+import PolicyModel
 
 /// Enforces the policies of containers: what each is decided with, what it is known by, and its marks. A container's start and end touch nothing
 /// of any other. Used from one thread, the worker's control thread.
@@ -56,6 +57,7 @@ package final class ContainerEnforcer {
     private let board: StatusBoard
     private let failures: FailureTable
     private let reviewsReads: Bool
+    private let visibility: Visibility
     private let bindings: WorkloadBindings
     private var containers: [UInt64: Container] = [:]
     private var sets: [UInt64: PolicySet] = [:]
@@ -71,8 +73,9 @@ package final class ContainerEnforcer {
     ///   - cells: those of all threads that decide.
     init(
         group: Int32?, cells: [StateCell], board: StatusBoard, failures: FailureTable, reviewsReads: Bool,
-        bindings: WorkloadBindings
+        visibility: Visibility, bindings: WorkloadBindings
     ) {
+        self.visibility = visibility
         self.bindings = bindings
         self.group = group
         self.cells = cells
@@ -230,6 +233,7 @@ package final class ContainerEnforcer {
         let known = container.slot.state?.pointee.index.entries ?? []
         let base = DraftBase(
             table: table, bindings: bindings, failures: failures, reviewsReads: reviewsReads && way == .marks,
+            visibility: visibility,
             guardsDirectories: way == .calls)
         let draft = try RootedWork.run(in: container.root.root, withinMilliseconds: Self.patience) {
             base.draft(container.set.snapshot, container.root, known)
@@ -250,6 +254,7 @@ package final class ContainerEnforcer {
         let bindings: WorkloadBindings
         let failures: FailureTable
         let reviewsReads: Bool
+        let visibility: Visibility
         let guardsDirectories: Bool
 
         /// On a thread whose root is the container's.
@@ -268,7 +273,8 @@ package final class ContainerEnforcer {
                     guarded: guardsDirectories
                         ? GuardedDirectories([(SnapshotBundle.host, snapshot)]) : GuardedDirectories(),
                     interpreters: hasPrograms ? Interpreters.objects() : FlatTable(capacity: 0), failures: failures,
-                    listsProcesses: snapshot.isAllowList(.process), hasProcessRules: hasPrograms, cachesAllows: false))
+                    listsProcesses: snapshot.isAllowList(.process), hasProcessRules: hasPrograms, cachesAllows: false,
+                    visibility: visibility))
         }
     }
 

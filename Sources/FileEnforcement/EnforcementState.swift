@@ -1,4 +1,5 @@
 import PolicyEngine
+import PolicyModel
 import Synchronization
 
 /// Everything the permission thread decides with, as one immutable value: replaced as a whole, never changed in place.
@@ -27,6 +28,19 @@ package struct EnforcementState {
     var hasProcessRules: Bool
     /// Allowed objects may be cached by ignore marks.
     var cachesAllows: Bool
+    /// What is told of although no rule is about it.
+    package var visibility: Visibility = []
+
+    /// Whether an operation of a category that nothing forbids is told of.
+    @inline(__always)
+    package func sees(_ category: Category) -> Bool {
+        switch category {
+        case .process: visibility.contains(.process)
+        case .file: visibility.contains(.file)
+        case .networkProtocol: visibility.contains(.network)
+        case .dns, .capability, .syscall: false
+        }
+    }
 
     /// Gives back everything that it alone holds.
     func deallocate() {

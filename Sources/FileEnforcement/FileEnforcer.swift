@@ -46,6 +46,7 @@ public final class FileEnforcer {
     private let cachesAllows: Bool
     private let reviewsReads: Bool
     private let seesEvents: Bool
+    private let visible: VisibleOperations
     /// What is done for containers.
     package let containers: ContainerEnforcer
 
@@ -56,15 +57,18 @@ public final class FileEnforcer {
     ///   - containerGroup: another one, for the marks of containers.
     ///   - wake: an eventfd for the permission thread.
     ///   - reviewsReads: reads through descriptors that others opened are decided too.
+    ///   - visible: what is told of although no rule is about it.
     ///   - callThreads: how many threads decide system calls.
     public init(
         group: Int32?, containerGroup: Int32?, wake: Int32, board: StatusBoard, failures: FailureTable,
-        cachesAllows: Bool, reviewsReads: Bool, callThreads: Int = 0
+        cachesAllows: Bool, reviewsReads: Bool, visible: VisibleOperations = VisibleOperations(),
+        callThreads: Int = 0
     ) {
+        self.visible = visible
         callStates = (0..<callThreads).map { _ in StateCell() }
         containers = ContainerEnforcer(
             group: containerGroup, cells: [cell] + callStates, board: board, failures: failures,
-            reviewsReads: reviewsReads, bindings: bindings)
+            reviewsReads: reviewsReads, visibility: visible.containers, bindings: bindings)
         self.reviewsReads = reviewsReads
         self.board = board
         self.failures = failures
@@ -150,7 +154,8 @@ public final class FileEnforcer {
         let newPlan: MarkPlan
         let filesystem: HostFilesystem
         do { filesystem = try HostFilesystem() } catch { throw .kernel(error) }
-        newPlan = MarkPlanner.plan(bundle.hostParts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads)
+        newPlan = MarkPlanner.plan(
+            bundle.hostParts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads, visible: visible)
         let isFirst = state == nil
         if !isFirst, seesEvents { try beginGroup(handover) }
         (plan, self.bundle) = (newPlan, bundle)
@@ -174,7 +179,8 @@ public final class FileEnforcer {
     public func namesChanged() -> Report? {
         watch?.drain()
         guard let bundle, let filesystem = try? HostFilesystem() else { return nil }
-        plan = MarkPlanner.plan(bundle.hostParts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads)
+        plan = MarkPlanner.plan(
+            bundle.hostParts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads, visible: visible)
         applyMarks()
         watch?.watch(plan.watched)
         reindex(bundle, filesystem)
@@ -248,7 +254,8 @@ public final class FileEnforcer {
             guarded: guarded, interpreters: Interpreters.objects(), failures: failures,
             listsProcesses: bundle.hostParts.contains { $0.snapshot.isAllowList(.process) },
             hasProcessRules: bundle.hostParts.contains { $0.snapshot.hasRules(in: .process) },
-            cachesAllows: cachesAllows)
+            // An open that is not asked about again is not seen again either.
+            cachesAllows: cachesAllows && !visible.host.contains(.file), visibility: visible.host)
     }
 
     private static func guarded(_ bundle: SnapshotBundle) -> GuardedDirectories {

@@ -27,7 +27,8 @@ public struct MarkPlanner {
     ///
     /// - Parameter reviewsReads: reads of what file rules name are asked about too, whoever opened it.
     public static func plan(
-        _ snapshots: [Snapshot], view: any FilesystemView, reviewsReads: Bool = false
+        _ snapshots: [Snapshot], view: any FilesystemView, reviewsReads: Bool = false,
+        visible: VisibleOperations = VisibleOperations()
     ) -> MarkPlan {
         var planner = MarkPlanner(view: view, reviewsReads: reviewsReads)
         planner.superblocks = planner.view.superblocks()
@@ -37,6 +38,7 @@ public struct MarkPlanner {
             planner.planAllowLists(snapshot)
         }
         for subject in subjects where subject.action != .allow { planner.plan(subject) }
+        planner.plan(visible)
         planner.finish()
         return planner.plan
     }
@@ -71,6 +73,17 @@ public struct MarkPlanner {
             if opens { openDevices.insert(superblock.device) }
             if executions { execDevices.insert(superblock.device) }
             if superblock.isShared, opens || executions { plan.notes.insert(PlanNote(rule: .none, gap: .mountsOnly)) }
+        }
+    }
+
+    /// What is to be seen is asked about, wherever it is.
+    private mutating func plan(_ visible: VisibleOperations) {
+        guard visible.host.contains(.file) || visible.host.contains(.process) else { return }
+        let places = Set(visible.places.compactMap { view.object(at: Array($0.utf8))?.device })
+        for superblock in superblocks where superblock.isMarkable {
+            guard visible.places.isEmpty || places.contains(superblock.device) else { continue }
+            if visible.host.contains(.file) { openDevices.insert(superblock.device) }
+            if visible.host.contains(.process) { execDevices.insert(superblock.device) }
         }
     }
 

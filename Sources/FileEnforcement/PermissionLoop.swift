@@ -122,15 +122,21 @@ struct PermissionLoop {
             board.add(.ownPassed)
         }
         if decision.isRepeat { reported = false }
+        var told = false
+        if let state, decision.effect == .allow, !isRead, marks == .host, state.pointee.sees(decision.category) {
+            told = !reporter.isOwn(decider.facts.processID()) && decider.facts.containerNumber == 0
+        }
         // What the alert says is captured while the caller still waits, and so still is what it was.
-        if reported, let state { reporter.capture(decision, decider: &decider, thread: event.pid, state: state) }
+        if reported || told, let state {
+            reporter.capture(decision, decider: &decider, thread: event.pid, state: state)
+        }
         if decision.cacheable, let state, state.pointee.cachesAllows, !isExec, !isRead, decider.objectIsCacheable {
             if Fanotify.ignoreOpens(group: group, descriptor: event.descriptor) == 0 { board.add(.ignoreMarks) }
         }
         _ = Fanotify.respond(group: group, descriptor: event.descriptor, allow: decision.allow)
         board.set(.busySince, 0)
         RawDescriptor.close(event.descriptor)
-        if reported { reporter.publish(board) }
+        if reported || told { reporter.publish(board) }
         board.add(!decision.allow ? .blocked : reported ? .audited : .allowed)
     }
 }

@@ -83,8 +83,8 @@ public final class PermissionReporter: @unchecked Sendable {
         _ = facts.readStat()
         let thread = facts.thread
         var header = EventHeader(
-            kind: .verdict, category: decision.category.reported, effect: decision.allow ? .audit : .block,
-            mechanism: mechanism)
+            kind: .verdict, category: decision.category.reported,
+            effect: !decision.allow ? .block : decision.effect == .allow ? .allow : .audit, mechanism: mechanism)
         header.ruleID = decision.rule.rawValue
         header.generation = state.pointee.snapshot.generation
         header.wallClock = KernelClock.wall

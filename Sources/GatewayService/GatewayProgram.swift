@@ -43,7 +43,7 @@ public enum GatewayProgram {
         let before = ending.generation
         let link = GuardianLink { ending.signal() }
         try link.start()
-        let servers = GatewayServers(settings, link)
+        let servers = try GatewayServers(settings, link)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await servers.serveLocal() }
             tasks.addTask {
@@ -52,6 +52,8 @@ public enum GatewayProgram {
                 await ending.wait(after: before)
             }
             tasks.addTask { await ending.wait(after: before) }
+            let signing = Task { await servers.keepAudit() }
+            defer { signing.cancel() }
             try await tasks.next()
             servers.stop()
             // Streams have no end of their own; whoever still reads has read enough.

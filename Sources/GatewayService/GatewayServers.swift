@@ -1,3 +1,4 @@
+import AuditLog
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import GatewayProtocol
@@ -19,8 +20,10 @@ final class GatewayServers: Sendable {
     private let limits = RequestLimits()
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
     private let servers = Mutex<[Server]>([])
+    private let trail: AuditTrail
 
-    init(_ settings: GatewaySettings, _ link: GuardianLink) {
+    init(_ settings: GatewaySettings, _ link: GuardianLink) throws(AuditError) {
+        trail = AuditTrail(try AuditWriter(directory: GatewayDescriptor.state))
         self.settings = settings
         self.link = link
         front = FrontLink(link)
@@ -48,8 +51,12 @@ final class GatewayServers: Sendable {
         }
     }
 
+    /// Signs the audit log now and then.
+    func keepAudit() async { await trail.keepSigned() }
+
     /// Takes no more requests.
     func stop() {
+        trail.writer.sign()
         for server in servers.withLock({ $0 }) { server.beginGracefulShutdown() }
     }
 
@@ -57,13 +64,14 @@ final class GatewayServers: Sendable {
         let listener = RPCListener(
             descriptor: descriptor, security: security, peers: peers, group: group,
             connectionLimit: settings.connections
-        ) { event in
+        ) { [trail] event in
+            trail.note(event)
             if case .refused(let address, let reason) = event {
                 GatewayProgram.report("a connection from \(address) is refused: \(reason)")
             }
         }
         let services: [any RegistrableRPCService] = [
-            LogService(source: source), TelemetryService(source: source),
+            LogService(source: source), TelemetryService(source: source, agent: settings.host),
             PolicyService(front: front), ProbeService(front: front),
             AgentControl(front: front, agent: settings.host),
             HealthService(services: AgentMethods.services),
@@ -72,7 +80,9 @@ final class GatewayServers: Sendable {
             transport: HTTP2ServerTransport.Custom(listenerFactory: listener, config: Self.configuration),
             services: services,
             interceptors: [
-                AuthorizationInterceptor(peers: peers, table: AgentMethods.table(settings), limits: limits)
+                AuthorizationInterceptor(
+                    peers: peers, table: AgentMethods.table(settings), limits: limits,
+                    report: { [trail] in trail.note($0) })
             ])
         servers.withLock { $0.append(server) }
         try await server.serve()

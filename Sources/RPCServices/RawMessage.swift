@@ -23,8 +23,9 @@ package struct RawMessage: Sendable, Hashable {
 }
 
 /// Pieces of protobuf encoding.
-enum ProtobufBytes {
-    static func varint(_ value: UInt64, to bytes: inout [UInt8]) {
+package enum ProtobufBytes {
+    /// A varint.
+    package static func varint(_ value: UInt64, to bytes: inout [UInt8]) {
         var rest = value
         while rest >= 0x80 {
             bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
@@ -33,16 +34,18 @@ enum ProtobufBytes {
         bytes.append(UInt8(rest))
     }
 
-    static func length(of value: UInt64) -> Int { max(1, (64 - value.leadingZeroBitCount + 6) / 7) }
+    /// How many bytes it takes.
+    package static func length(of value: UInt64) -> Int { max(1, (64 - value.leadingZeroBitCount + 6) / 7) }
 
     /// A varint field, left out when it is 0.
-    static func field(_ number: UInt64, _ value: UInt64, to bytes: inout [UInt8]) {
+    package static func field(_ number: UInt64, _ value: UInt64, to bytes: inout [UInt8]) {
         guard value != 0 else { return }
         varint(number << 3, to: &bytes)
         varint(value, to: &bytes)
     }
 
-    static func field(_ number: UInt64, _ value: UnsafeRawBufferPointer, to bytes: inout [UInt8]) {
+    /// A length-delimited field.
+    package static func field(_ number: UInt64, _ value: UnsafeRawBufferPointer, to bytes: inout [UInt8]) {
         varint(number << 3 | 2, to: &bytes)
         varint(UInt64(value.count), to: &bytes)
         bytes.append(contentsOf: value)

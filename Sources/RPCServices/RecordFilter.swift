@@ -15,6 +15,8 @@ package struct RecordFilter: Sendable {
         var text: [UInt8]
     }
     private let conditions: [Condition]
+    /// Agents of which one it has to come from, by the name that a relay gives; empty for all.
+    private let agents: Set<[UInt8]>
 
     /// Numbers of the fields that hold a text, in `feeder.Alert` and `feeder.Log`.
     private static let fields: [String: (alert: UInt64?, log: UInt64?)] = {
@@ -39,7 +41,9 @@ package struct RecordFilter: Sendable {
     /// Creates a filter; all conditions must hold.
     ///
     /// - Throws: for a field that is not known, or too much of anything.
-    package init(_ texts: [String: String]) throws(RPCError) {
+    package init(_ texts: [String: String], agents: [String] = []) throws(RPCError) {
+        guard agents.count <= 1000 else { throw RPCError(code: .invalidArgument, message: "more than 1000 agents") }
+        self.agents = Set(agents.map { Array($0.utf8) })
         guard texts.count <= Self.limit else {
             throw RPCError(code: .invalidArgument, message: "more than \(Self.limit) conditions")
         }
@@ -57,11 +61,11 @@ package struct RecordFilter: Sendable {
     }
 
     /// Whether nothing is filtered.
-    package var isEmpty: Bool { conditions.isEmpty }
+    package var isEmpty: Bool { conditions.isEmpty && agents.isEmpty }
 
     /// Whether every condition holds. Letters of ASCII are compared without regard to case.
     package func matches(_ record: RecordView) -> Bool {
-        if conditions.isEmpty { return true }
+        guard agents.isEmpty || isFromOne(record) else { return false }
         return conditions.allSatisfy { condition in
             guard let field = record.kind == .log ? condition.log : record.kind == .alert ? condition.alert : nil else {
                 return false
@@ -72,6 +76,14 @@ package struct RecordFilter: Sendable {
             }
             return found
         }
+    }
+
+    private func isFromOne(_ record: RecordView) -> Bool {
+        var found = false
+        ProtobufScan.strings(record.payload) { number, value in
+            if number == 1012 { found = agents.contains(Array(value)) }
+        }
+        return found
     }
 
     private static func lower(_ byte: UInt8) -> UInt8 {
@@ -92,27 +104,39 @@ package struct RecordFilter: Sendable {
 
 /// Walks the fields of an encoded protobuf message.
 package enum ProtobufScan {
-    /// Calls `body` with every length-delimited field of the message itself; stops at what is no protobuf.
-    package static func strings(
-        _ message: UnsafeRawBufferPointer, _ body: (UInt64, UnsafeRawBufferPointer) -> Void
-    ) {
+    /// A field's value, as it is encoded.
+    package enum Value {
+        case number(UInt64)
+        case bytes(UnsafeRawBufferPointer)
+    }
+
+    /// Calls `body` with every field of the message itself; stops at what is no protobuf. Fields of a fixed width are left out.
+    package static func fields(_ message: UnsafeRawBufferPointer, _ body: (UInt64, Value) -> Void) {
         var index = 0
         while index < message.count {
             guard let tag = varint(message, &index) else { return }
             switch tag & 7 {
-            case 0: if varint(message, &index) == nil { return }
+            case 0:
+                guard let value = varint(message, &index) else { return }
+                body(tag >> 3, .number(value))
             case 1: index += 8
             case 5: index += 4
             case 2:
                 guard let length = varint(message, &index), length <= UInt64(message.count - index) else { return }
-                body(tag >> 3, UnsafeRawBufferPointer(rebasing: message[index..<(index + Int(length))]))
+                body(tag >> 3, .bytes(UnsafeRawBufferPointer(rebasing: message[index..<(index + Int(length))])))
                 index += Int(length)
             default: return
             }
         }
     }
 
-    private static func varint(_ message: UnsafeRawBufferPointer, _ index: inout Int) -> UInt64? {
+    /// Calls `body` with every length-delimited field.
+    package static func strings(_ message: UnsafeRawBufferPointer, _ body: (UInt64, UnsafeRawBufferPointer) -> Void) {
+        fields(message) { number, value in if case .bytes(let bytes) = value { body(number, bytes) } }
+    }
+
+    /// Reads a varint and moves behind it; `nil` when there is none.
+    package static func varint(_ message: UnsafeRawBufferPointer, _ index: inout Int) -> UInt64? {
         var (value, shift): (UInt64, UInt64) = (0, 0)
         while index < message.count, shift < 64 {
             let byte = message[index]

@@ -9,16 +9,26 @@ package struct TelemetryService: RegistrableRPCService {
     /// Bytes after which a message is followed by another.
     private static let batchBytes = 256 << 10
 
+    /// The agent whose records these are; `nil` for those of many.
+    private let agent: String?
+
     /// Serves the records of a source.
-    package init(source: any RecordSource) { self.source = source }
+    package init(source: any RecordSource, agent: String? = nil) {
+        self.source = source
+        self.agent = agent
+    }
 
     package func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
         router.registerHandler(
             forMethod: Portcullis_V1_Telemetry.Method.Stream.descriptor,
             deserializer: ProtobufDeserializer<Portcullis_V1_StreamRequest>(), serializer: RawSerializer()
-        ) { [source] request, _ in
+        ) { [source, agent] request, _ in
             let asked = try await ServerRequest(stream: request).message
-            let (records, filter) = try (Self.request(asked), RecordFilter(asked.filter))
+            let records = try Self.request(asked)
+            if let agent, !asked.agents.isEmpty, !asked.agents.contains(agent) {
+                return StreamingServerResponse { _ in [:] }
+            }
+            let filter = try RecordFilter(asked.filter, agents: agent == nil ? asked.agents : [])
             let cursor = try RecordStreaming.open(source, records)
             let name = SpoolName.text(cursor.spool)
             return StreamingServerResponse(metadata: [LogService.spoolKey: "\(name)"]) { writer in

@@ -1,4 +1,5 @@
 import GRPCCore
+import Synchronization
 
 /// Who may call what. What is not in the table is refused.
 package struct AuthorizationTable: Sendable {
@@ -30,10 +31,24 @@ package struct RequestRecord: Sendable {
     package var peer: Peer?
     /// `package.Service/method`.
     package var method: String
-    /// The caller's number for the request, to find it in both logs.
+    /// The caller's number for the request, or one of our own: to find it in both logs.
     package var requestID: String
+    /// What the request says, in words; empty before it has come.
+    package var summary = ""
     /// What became of it.
     package var outcome: Outcome
+}
+
+/// A request that can say in words what it is about, for the audit log.
+package protocol RequestDescribing {
+    /// One line; what the caller chose is in it as it came.
+    var requestSummary: String { get }
+}
+
+/// The request that is being answered: what is asked of others for its sake has the same number.
+package enum CurrentRequest {
+    /// Its number.
+    @TaskLocal package static var id: String?
 }
 
 /// Stands before every method: knows who asks, whether that role may ask, and whether it asks for too much at once.
@@ -77,20 +92,28 @@ package struct AuthorizationInterceptor: ServerInterceptor {
         guard let admission = limits.admit(peer) else {
             throw refuse(.resourceExhausted, "too many requests at once")
         }
-        report(record)
-        let ended: @Sendable (RPCError.Code?) -> Void = { [record, report] code in
+        let begun = OnceReported(record, report)
+        let ended: @Sendable (RPCError.Code?) -> Void = { code in
             admission.end()
-            var record = record
-            record.outcome = .ended(code)
-            report(record)
+            begun.end(code)
         }
+        // Told when the handler has the request in hand, and before it can do anything about it.
+        let told = StreamingServerRequest(
+            metadata: request.metadata,
+            messages: RPCAsyncSequence(
+                wrapping: request.messages.map { message in
+                    begun.begin((message as? any RequestDescribing)?.requestSummary ?? "")
+                    return message
+                }))
         do {
-            let response = try await next(request, context)
+            let response = try await CurrentRequest.$id.withValue(record.requestID) { try await next(told, context) }
             switch response.accepted {
             case .success(let contents):
-                return StreamingServerResponse(metadata: contents.metadata) { writer in
+                return StreamingServerResponse(metadata: contents.metadata) { [id = record.requestID] writer in
                     do {
-                        let trailers = try await contents.producer(writer)
+                        let trailers = try await CurrentRequest.$id.withValue(id) {
+                            try await contents.producer(writer)
+                        }
                         ended(nil)
                         return trailers
                     } catch {
@@ -111,6 +134,42 @@ package struct AuthorizationInterceptor: ServerInterceptor {
     /// What the caller calls its request, if that is harmless.
     private static func requestID(_ metadata: Metadata) -> String {
         let text = metadata[stringValues: requestIDKey].first { _ in true } ?? ""
-        return PeerIdentity.isName(text) && text.utf8.count <= 64 ? text : ""
+        return PeerIdentity.isName(text) && text.utf8.count <= 64 ? text : RequestNumber.make()
+    }
+}
+
+/// Numbers that nobody else gives.
+package enum RequestNumber {
+    /// 16 hexadecimal digits.
+    package static func make() -> String {
+        let digits = String(UInt64.random(in: 0...UInt64.max), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
+/// Tells of a request's beginning once, and of its end.
+private final class OnceReported: Sendable {
+    private let record: Mutex<(record: RequestRecord, isTold: Bool)>
+    private let report: @Sendable (RequestRecord) -> Void
+
+    init(_ record: RequestRecord, _ report: @escaping @Sendable (RequestRecord) -> Void) {
+        self.record = Mutex((record, false))
+        self.report = report
+    }
+
+    func begin(_ summary: String) {
+        let record = record.withLock { state -> RequestRecord? in
+            if state.isTold { return nil }
+            (state.record.summary, state.isTold) = (summary, true)
+            return state.record
+        }
+        if let record { report(record) }
+    }
+
+    func end(_ code: RPCError.Code?) {
+        begin("")
+        var record = record.withLock { $0.record }
+        record.outcome = .ended(code)
+        report(record)
     }
 }

@@ -27,14 +27,34 @@ final class PeerCheckHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private let address: String
     private let deadline: TimeAmount
-    private let decide: (Result<CertifiedPeer, PeerProblem>) -> Bool
+    private let isOptional: Bool
+    private let decide: (Result<CertifiedPeer?, PeerProblem>) -> Bool
     private var timer: Scheduled<Void>?
     private var isDecided = false
 
     /// - Parameter decide: whether to go on; called once.
-    init(address: String, deadline: TimeAmount, decide: @escaping (Result<CertifiedPeer, PeerProblem>) -> Bool) {
+    convenience init(
+        address: String, deadline: TimeAmount, decide: @escaping (Result<CertifiedPeer, PeerProblem>) -> Bool
+    ) {
+        self.init(address: address, deadline: deadline, isOptional: false) { result in
+            switch result {
+            case .success(let peer?): decide(.success(peer))
+            case .success(nil): decide(.failure(PeerProblem(description: "no certificate")))
+            case .failure(let problem): decide(.failure(problem))
+            }
+        }
+    }
+
+    /// - Parameters:
+    ///   - isOptional: a peer without a certificate may go on, too.
+    ///   - decide: whether to go on; called once.
+    init(
+        address: String, deadline: TimeAmount, isOptional: Bool,
+        decide: @escaping (Result<CertifiedPeer?, PeerProblem>) -> Bool
+    ) {
         self.address = address
         self.deadline = deadline
+        self.isOptional = isOptional
         self.decide = decide
     }
 
@@ -77,9 +97,10 @@ final class PeerCheckHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func check(_ certificate: NIOSSLCertificate?, _ context: ChannelHandlerContext) throws {
-        guard let certificate else { return fail("no certificate", context) }
+        guard certificate != nil || isOptional else { return fail("no certificate", context) }
+        let peer = try certificate.map { try CertificateReading.peer(der: $0.toDERBytes()) }
         isDecided = true
-        if !decide(.success(try CertificateReading.peer(der: certificate.toDERBytes()))) { context.close(promise: nil) }
+        if !decide(.success(peer)) { context.close(promise: nil) }
     }
 
     private func fail(_ reason: String, _ context: ChannelHandlerContext) {

@@ -9,15 +9,33 @@ import Synchronization
 package enum RPCConnector {
     /// Whom to expect.
     package struct Expectation: Sendable {
-        /// Its role.
-        package var role: PeerRole
+        /// Roles it may have.
+        package var roles: Set<PeerRole>
         /// Its name; `nil` for any.
         package var name: String?
+        /// Whether a peer of that role and name will do.
+        fileprivate var accepts: @Sendable (PeerIdentity) -> Bool
 
-        /// Expects a role, and a name if one is given.
-        package init(role: PeerRole, name: String? = nil) {
-            self.role = role
+        /// Expects a role, a name if one is given, and what else the caller looks at.
+        package init(
+            roles: Set<PeerRole>, name: String? = nil,
+            accepting: @escaping @Sendable (PeerIdentity) -> Bool = { _ in true }
+        ) {
+            self.roles = roles
             self.name = name
+            accepts = accepting
+        }
+
+        /// Expects one role.
+        package init(
+            role: PeerRole, name: String? = nil, accepting: @escaping @Sendable (PeerIdentity) -> Bool = { _ in true }
+        ) {
+            self.init(roles: [role], name: name, accepting: accepting)
+        }
+
+        /// For people.
+        fileprivate var text: String {
+            roles.map(\.rawValue).sorted().joined(separator: " or ") + (name.map { "/\($0)" } ?? "")
         }
     }
 
@@ -53,11 +71,11 @@ package enum RPCConnector {
                     case .success(let certified):
                         let identity = certified.identity
                         let isExpected =
-                            identity.role == expecting.role && (expecting.name ?? identity.name) == identity.name
-                            && identity.trustDomain == credentials.identity.trustDomain
+                            expecting.roles.contains(identity.role)
+                            && (expecting.name ?? identity.name) == identity.name
+                            && identity.trustDomain == credentials.identity.trustDomain && expecting.accepts(identity)
                         if !isExpected {
-                            let name = expecting.name.map { "/\($0)" } ?? ""
-                            refused("\(address) is \(identity), not \(expecting.role.rawValue)\(name)")
+                            refused("\(address) is \(identity), not \(expecting.text)")
                         }
                         return isExpected
                     case .failure(let problem):

@@ -47,6 +47,7 @@ package final class TLSCredentials: Sendable {
         var texts: CredentialTexts
         var server: NIOSSLContext
         var client: NIOSSLContext
+        var web: NIOSSLContext
         var identity: CertifiedPeer
     }
     private let state: Mutex<State>
@@ -82,6 +83,9 @@ package final class TLSCredentials: Sendable {
     /// For connections that we make.
     var clientContext: NIOSSLContext { state.withLock { $0.client } }
 
+    /// For connections of browsers, which need not have a certificate; one that they show must be the authority's.
+    var webContext: NIOSSLContext { state.withLock { $0.web } }
+
     /// Whether such a peer may be there at all: our trust domain, and a role that is expected.
     func accepts(_ peer: PeerIdentity) -> Bool {
         roles.contains(peer.role) && peer.trustDomain == identity.trustDomain
@@ -111,10 +115,14 @@ package final class TLSCredentials: Sendable {
         client.privateKey = .privateKey(key)
         Self.restrict(&server, roots)
         Self.restrict(&client, roots)
+        var web = server
+        web.certificateVerification = .optionalVerification
+        web.applicationProtocols = ["http/1.1"]
         do {
             return State(
                 texts: texts, server: try NIOSSLContext(configuration: server),
-                client: try NIOSSLContext(configuration: client), identity: identity)
+                client: try NIOSSLContext(configuration: client), web: try NIOSSLContext(configuration: web),
+                identity: identity)
         } catch {
             throw CredentialProblem(
                 description: "the certificate of \(identity.identity) and the key do not fit: \(error)")

@@ -313,16 +313,30 @@ struct CallJudge {
     ) -> Bool {
         if asks, let row = decision.failure { board.count(row) }
         guard asks else { return true }
-        guard decision.effect.rawValue > effect.rawValue else { return decision.allow }
+        guard decision.effect.rawValue > effect.rawValue else {
+            // Nothing to report so far: then it is told of, if it is to be seen. Something stricter takes its place.
+            guard effect == .allow, decision.effect == .allow, !isCaptured, state.pointee.sees(decision.category) else {
+                return decision.allow
+            }
+            capture(decision, state, resource: resource, isPerformed: isPerformed, detail: detail)
+            return decision.allow
+        }
         effect = decision.effect
         // It was reported as an execution.
         if decision.isRepeat { return decision.allow }
-        // While the thread still waits, and so still is what it was.
+        capture(decision, state, resource: resource, isPerformed: isPerformed, detail: detail)
+        return decision.allow
+    }
+
+    /// While the thread still waits, and so still is what it was.
+    private mutating func capture(
+        _ decision: PermissionDecision, _ state: UnsafePointer<EnforcementState>, resource: UnsafeRawBufferPointer?,
+        isPerformed: Bool, detail: UnsafeRawBufferPointer
+    ) {
         reporter.capture(
             decision, facts: &decider.facts, mechanism: .seccomp, call: call, resource: resource ?? decider.path,
             alias: resource == nil ? decider.alias : UnsafeRawBufferPointer(start: nil, count: 0),
             detail: detail, mayReadMemory: isPerformed || !decision.allow, state: state)
         isCaptured = true
-        return decision.allow
     }
 }

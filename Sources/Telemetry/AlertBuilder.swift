@@ -29,6 +29,10 @@ public struct AlertBuilder: Sendable {
         var alert = blank(at: event.wallClock, workload: workload)
         alert.isTruncated = !event.truncation.isEmpty
         fillProcess(&alert, event)
+        if event.kind == .observation {
+            fillObservation(&alert, event)
+            return alert
+        }
         fillRule(&alert, rule)
         if event.category == .packet {
             fillPacket(&alert, event, rule)
@@ -65,6 +69,8 @@ public struct AlertBuilder: Sendable {
             alert.data = "event=stale-fd" + (event.descriptor.map { " fd=\($0)" } ?? "")
             alert.eventData = EventDatum.parse(alert.data)
             alert.enforcer = event.enforcer
+        // Returned above.
+        case .observation: break
         case .notice:
             alert.type = "SystemEvent"
             alert.operation = "Notice"
@@ -129,6 +135,20 @@ public struct AlertBuilder: Sendable {
         alert.policyGeneration = event.snapshotGeneration
     }
 
+    /// A log: no rule, and what is known of the call.
+    private func fillObservation(_ log: inout Alert, _ event: EnforcementEvent) {
+        log.kind = .log
+        log.type = log.workload == nil ? "HostLog" : "ContainerLog"
+        log.version = ""
+        fillObject(&log, event)
+        if event.category == .network {
+            fillSocket(&log, event, isEnforcing: false)
+        } else {
+            (log.data, log.eventData) = Self.systemCallData(event)
+        }
+        log.result = "Passed"
+    }
+
     private func fillRule(_ alert: inout Alert, _ rule: RuleMetadata) {
         alert.policyName = rule.policyName
         alert.severity = rule.severityText
@@ -139,7 +159,7 @@ public struct AlertBuilder: Sendable {
     }
 
     private func fillObject(_ alert: inout Alert, _ event: EnforcementEvent) {
-        if event.category == .process && event.kind == .verdict {
+        if event.category == .process && event.kind != .notice && event.kind != .staleDescriptor {
             alert.operation = "Process"
             alert.processName = capped(event.resource, limits.path, &alert.isTruncated)
             alert.source = alert.parentProcessName

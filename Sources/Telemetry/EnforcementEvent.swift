@@ -9,6 +9,8 @@ public struct EnforcementEvent: Sendable, Hashable {
         case verdict
         /// A process holds a descriptor that was opened before the policy covered the file; no later event can stop its use.
         case staleDescriptor
+        /// An operation that no rule is about went on, and is told of.
+        case observation
         /// The agent says something about itself (a gap, a refused policy); `resource` is the subject.
         case notice
     }

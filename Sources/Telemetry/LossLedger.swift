@@ -12,7 +12,7 @@ public struct SinkAccount: Sendable, Hashable {
     public var failed: UInt64
     /// errno of the sink's last failure.
     public var lastError: Int32
-    /// Of the lines offered, those that tell of the agent itself.
+    /// Of the lines offered, those that are no alerts.
     public var messages: UInt64
 
     /// Creates an account.
@@ -41,6 +41,8 @@ public struct SinkAccount: Sendable, Hashable {
 public struct LossLedger: Sendable, Hashable {
     /// Events that came in.
     public var generated: UInt64 = 0
+    /// Operations that were told of although no rule is about them.
+    public var observed: UInt64 = 0
     /// Events offered to the sinks.
     public var emitted: UInt64 = 0
     /// Events withheld by throttling.

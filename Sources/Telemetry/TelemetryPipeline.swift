@@ -42,6 +42,16 @@ public final class TelemetryPipeline: Sendable {
         _ event: EnforcementEvent, rule: RuleMetadata, workload: AlertWorkload? = nil
     ) -> Bool {
         var alert = builder.alert(for: event, rule: rule, workload: workload)
+        if event.kind == .observation {
+            // Upstream does not throttle logs either; files have alerts only.
+            let line = AlertEncoder(.spool).encode(alert)
+            for queue in queues where queue.encoding == .spool { queue.offer(line, isBlock: false, isMessage: true) }
+            state.withLock {
+                $0.ledger.observed += 1
+                $0.ledger.lostBefore += event.lossCount
+            }
+            return true
+        }
         let key = workload?.throttleKey ?? .host
         let kind = AlertThrottle.kind(of: alert)
         let now = clock.monotonic()

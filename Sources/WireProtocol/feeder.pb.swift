@@ -107,6 +107,8 @@ package nonisolated struct Feeder_Message: Sendable {
 
   package var agent: String = String()
 
+  package var agentSequence: UInt64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -431,10 +433,15 @@ package nonisolated struct Feeder_Alert: @unchecked Sendable {
     set {_uniqueStorage()._raw = newValue}
   }
 
-  /// Set by a relay: the agent it came from, by its certificate.
+  /// Set by a relay: the agent it came from, by its certificate, and the number it has there.
   package var agent: String {
     get {_storage._agent}
     set {_uniqueStorage()._agent = newValue}
+  }
+
+  package var agentSequence: UInt64 {
+    get {_storage._agentSequence}
+    set {_uniqueStorage()._agentSequence = newValue}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -662,6 +669,11 @@ package nonisolated struct Feeder_Log: @unchecked Sendable {
     set {_uniqueStorage()._agent = newValue}
   }
 
+  package var agentSequence: UInt64 {
+    get {_storage._agentSequence}
+    set {_uniqueStorage()._agentSequence = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -779,7 +791,7 @@ nonisolated extension Feeder_RequestMessage: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Feeder_Message: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Message"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}Timestamp\0\u{1}UpdatedTime\0\u{1}ClusterName\0\u{1}HostName\0\u{1}HostIP\0\u{1}Type\0\u{1}Level\0\u{1}Message\0\u{2}a\u{f}Sequence\0\u{2}\u{2}Missed\0\u{2}\u{9}Agent\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}Timestamp\0\u{1}UpdatedTime\0\u{1}ClusterName\0\u{1}HostName\0\u{1}HostIP\0\u{1}Type\0\u{1}Level\0\u{1}Message\0\u{2}a\u{f}Sequence\0\u{2}\u{2}Missed\0\u{2}\u{9}Agent\0\u{1}AgentSequence\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -798,6 +810,7 @@ nonisolated extension Feeder_Message: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 1001: try { try decoder.decodeSingularUInt64Field(value: &self.sequence) }()
       case 1003: try { try decoder.decodeSingularUInt64Field(value: &self.missed) }()
       case 1012: try { try decoder.decodeSingularStringField(value: &self.agent) }()
+      case 1013: try { try decoder.decodeSingularUInt64Field(value: &self.agentSequence) }()
       default: break
       }
     }
@@ -837,6 +850,9 @@ nonisolated extension Feeder_Message: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if !self.agent.isEmpty {
       try visitor.visitSingularStringField(value: self.agent, fieldNumber: 1012)
     }
+    if self.agentSequence != 0 {
+      try visitor.visitSingularUInt64Field(value: self.agentSequence, fieldNumber: 1013)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -852,6 +868,7 @@ nonisolated extension Feeder_Message: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.sequence != rhs.sequence {return false}
     if lhs.missed != rhs.missed {return false}
     if lhs.agent != rhs.agent {return false}
+    if lhs.agentSequence != rhs.agentSequence {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -934,7 +951,7 @@ nonisolated extension Feeder_ExecEvent: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Feeder_Alert: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Alert"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}Timestamp\0\u{1}UpdatedTime\0\u{1}ClusterName\0\u{1}HostName\0\u{1}NamespaceName\0\u{1}PodName\0\u{1}ContainerID\0\u{1}ContainerName\0\u{1}HostPID\0\u{1}PPID\0\u{1}PID\0\u{1}UID\0\u{1}PolicyName\0\u{1}Severity\0\u{1}Tags\0\u{1}Message\0\u{1}Type\0\u{1}Source\0\u{1}Operation\0\u{1}Resource\0\u{1}Data\0\u{1}Action\0\u{1}Result\0\u{1}ContainerImage\0\u{1}ParentProcessName\0\u{1}ProcessName\0\u{1}HostPPID\0\u{1}Enforcer\0\u{1}Labels\0\u{1}ATags\0\u{1}Owner\0\u{1}Cwd\0\u{1}TTY\0\u{1}MaxAlertsPerSec\0\u{1}DroppingAlertsInterval\0\u{1}ExecEvent\0\u{1}KubeArmorVersion\0\u{1}NodeID\0\u{1}ProcessHash\0\u{1}ParentHash\0\u{1}ResourceHash\0\u{1}HashAlgo\0\u{1}EventData\0\u{1}UserName\0\u{2}}\u{e}Sequence\0\u{2}\u{2}Missed\0\u{1}Lost\0\u{1}Suppressed\0\u{1}PolicyGeneration\0\u{1}ResourceAlias\0\u{1}PathUntrusted\0\u{1}MatchedByObject\0\u{1}Truncated\0\u{1}Raw\0\u{1}Agent\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}Timestamp\0\u{1}UpdatedTime\0\u{1}ClusterName\0\u{1}HostName\0\u{1}NamespaceName\0\u{1}PodName\0\u{1}ContainerID\0\u{1}ContainerName\0\u{1}HostPID\0\u{1}PPID\0\u{1}PID\0\u{1}UID\0\u{1}PolicyName\0\u{1}Severity\0\u{1}Tags\0\u{1}Message\0\u{1}Type\0\u{1}Source\0\u{1}Operation\0\u{1}Resource\0\u{1}Data\0\u{1}Action\0\u{1}Result\0\u{1}ContainerImage\0\u{1}ParentProcessName\0\u{1}ProcessName\0\u{1}HostPPID\0\u{1}Enforcer\0\u{1}Labels\0\u{1}ATags\0\u{1}Owner\0\u{1}Cwd\0\u{1}TTY\0\u{1}MaxAlertsPerSec\0\u{1}DroppingAlertsInterval\0\u{1}ExecEvent\0\u{1}KubeArmorVersion\0\u{1}NodeID\0\u{1}ProcessHash\0\u{1}ParentHash\0\u{1}ResourceHash\0\u{1}HashAlgo\0\u{1}EventData\0\u{1}UserName\0\u{2}}\u{e}Sequence\0\u{2}\u{2}Missed\0\u{1}Lost\0\u{1}Suppressed\0\u{1}PolicyGeneration\0\u{1}ResourceAlias\0\u{1}PathUntrusted\0\u{1}MatchedByObject\0\u{1}Truncated\0\u{1}Raw\0\u{1}Agent\0\u{1}AgentSequence\0")
 
   fileprivate class _StorageClass {
     var _timestamp: Int64 = 0
@@ -992,6 +1009,7 @@ nonisolated extension Feeder_Alert: SwiftProtobuf.Message, SwiftProtobuf._Messag
     var _truncated: Bool = false
     var _raw: Dictionary<String,Data> = [:]
     var _agent: String = String()
+    var _agentSequence: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1057,6 +1075,7 @@ nonisolated extension Feeder_Alert: SwiftProtobuf.Message, SwiftProtobuf._Messag
       _truncated = source._truncated
       _raw = source._raw
       _agent = source._agent
+      _agentSequence = source._agentSequence
     }
   }
 
@@ -1130,6 +1149,7 @@ nonisolated extension Feeder_Alert: SwiftProtobuf.Message, SwiftProtobuf._Messag
         case 1010: try { try decoder.decodeSingularBoolField(value: &_storage._truncated) }()
         case 1011: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufBytes>.self, value: &_storage._raw) }()
         case 1012: try { try decoder.decodeSingularStringField(value: &_storage._agent) }()
+        case 1013: try { try decoder.decodeSingularUInt64Field(value: &_storage._agentSequence) }()
         default: break
         }
       }
@@ -1307,6 +1327,9 @@ nonisolated extension Feeder_Alert: SwiftProtobuf.Message, SwiftProtobuf._Messag
       if !_storage._agent.isEmpty {
         try visitor.visitSingularStringField(value: _storage._agent, fieldNumber: 1012)
       }
+      if _storage._agentSequence != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._agentSequence, fieldNumber: 1013)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1371,6 +1394,7 @@ nonisolated extension Feeder_Alert: SwiftProtobuf.Message, SwiftProtobuf._Messag
         if _storage._truncated != rhs_storage._truncated {return false}
         if _storage._raw != rhs_storage._raw {return false}
         if _storage._agent != rhs_storage._agent {return false}
+        if _storage._agentSequence != rhs_storage._agentSequence {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -1382,7 +1406,7 @@ nonisolated extension Feeder_Alert: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension Feeder_Log: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Log"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}Timestamp\0\u{1}UpdatedTime\0\u{1}ClusterName\0\u{1}HostName\0\u{1}NamespaceName\0\u{1}PodName\0\u{1}ContainerID\0\u{1}ContainerName\0\u{1}HostPID\0\u{1}PPID\0\u{1}PID\0\u{1}UID\0\u{1}Type\0\u{1}Source\0\u{1}Operation\0\u{1}Resource\0\u{1}Data\0\u{1}Result\0\u{1}ContainerImage\0\u{1}ParentProcessName\0\u{1}ProcessName\0\u{1}HostPPID\0\u{1}Labels\0\u{1}Owner\0\u{1}Cwd\0\u{1}TTY\0\u{1}ExecEvent\0\u{1}NodeID\0\u{1}ProcessHash\0\u{1}ParentHash\0\u{1}ResourceHash\0\u{1}HashAlgo\0\u{1}EventData\0\u{1}UserName\0\u{2}G\u{f}Sequence\0\u{2}\u{2}Missed\0\u{1}Lost\0\u{2}\u{4}PathUntrusted\0\u{2}\u{2}Truncated\0\u{1}Raw\0\u{1}Agent\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}Timestamp\0\u{1}UpdatedTime\0\u{1}ClusterName\0\u{1}HostName\0\u{1}NamespaceName\0\u{1}PodName\0\u{1}ContainerID\0\u{1}ContainerName\0\u{1}HostPID\0\u{1}PPID\0\u{1}PID\0\u{1}UID\0\u{1}Type\0\u{1}Source\0\u{1}Operation\0\u{1}Resource\0\u{1}Data\0\u{1}Result\0\u{1}ContainerImage\0\u{1}ParentProcessName\0\u{1}ProcessName\0\u{1}HostPPID\0\u{1}Labels\0\u{1}Owner\0\u{1}Cwd\0\u{1}TTY\0\u{1}ExecEvent\0\u{1}NodeID\0\u{1}ProcessHash\0\u{1}ParentHash\0\u{1}ResourceHash\0\u{1}HashAlgo\0\u{1}EventData\0\u{1}UserName\0\u{2}G\u{f}Sequence\0\u{2}\u{2}Missed\0\u{1}Lost\0\u{2}\u{4}PathUntrusted\0\u{2}\u{2}Truncated\0\u{1}Raw\0\u{1}Agent\0\u{1}AgentSequence\0")
 
   fileprivate class _StorageClass {
     var _timestamp: Int64 = 0
@@ -1426,6 +1450,7 @@ nonisolated extension Feeder_Log: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     var _truncated: Bool = false
     var _raw: Dictionary<String,Data> = [:]
     var _agent: String = String()
+    var _agentSequence: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1477,6 +1502,7 @@ nonisolated extension Feeder_Log: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       _truncated = source._truncated
       _raw = source._raw
       _agent = source._agent
+      _agentSequence = source._agentSequence
     }
   }
 
@@ -1536,6 +1562,7 @@ nonisolated extension Feeder_Log: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         case 1010: try { try decoder.decodeSingularBoolField(value: &_storage._truncated) }()
         case 1011: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufBytes>.self, value: &_storage._raw) }()
         case 1012: try { try decoder.decodeSingularStringField(value: &_storage._agent) }()
+        case 1013: try { try decoder.decodeSingularUInt64Field(value: &_storage._agentSequence) }()
         default: break
         }
       }
@@ -1671,6 +1698,9 @@ nonisolated extension Feeder_Log: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       if !_storage._agent.isEmpty {
         try visitor.visitSingularStringField(value: _storage._agent, fieldNumber: 1012)
       }
+      if _storage._agentSequence != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._agentSequence, fieldNumber: 1013)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1721,6 +1751,7 @@ nonisolated extension Feeder_Log: SwiftProtobuf.Message, SwiftProtobuf._MessageI
         if _storage._truncated != rhs_storage._truncated {return false}
         if _storage._raw != rhs_storage._raw {return false}
         if _storage._agent != rhs_storage._agent {return false}
+        if _storage._agentSequence != rhs_storage._agentSequence {return false}
         return true
       }
       if !storagesAreEqual {return false}

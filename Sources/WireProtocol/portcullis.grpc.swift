@@ -1229,3 +1229,765 @@ extension Portcullis_V1_Control.ClientProtocol {
         )
     }
 }
+
+// MARK: - portcullis.v1.Relay
+
+/// Namespace containing generated types for the "portcullis.v1.Relay" service.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+package enum Portcullis_V1_Relay: Sendable {
+    /// Service descriptor for the "portcullis.v1.Relay" service.
+    package static let descriptor = GRPCCore.ServiceDescriptor(fullyQualifiedService: "portcullis.v1.Relay")
+    /// Namespace for method metadata.
+    package enum Method: Sendable {
+        /// Namespace for "ListAgents" metadata.
+        package enum ListAgents: Sendable {
+            /// Request type for "ListAgents".
+            package typealias Input = Portcullis_V1_AgentsRequest
+            /// Response type for "ListAgents".
+            package typealias Output = Portcullis_V1_AgentState
+            /// Descriptor for "ListAgents".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "portcullis.v1.Relay"),
+                method: "ListAgents",
+                type: .serverStreaming
+            )
+        }
+        /// Namespace for "QueryHistory" metadata.
+        package enum QueryHistory: Sendable {
+            /// Request type for "QueryHistory".
+            package typealias Input = Portcullis_V1_HistoryRequest
+            /// Response type for "QueryHistory".
+            package typealias Output = Portcullis_V1_HistoryRecord
+            /// Descriptor for "QueryHistory".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "portcullis.v1.Relay"),
+                method: "QueryHistory",
+                type: .serverStreaming
+            )
+        }
+        /// Namespace for "CountHistory" metadata.
+        package enum CountHistory: Sendable {
+            /// Request type for "CountHistory".
+            package typealias Input = Portcullis_V1_CountRequest
+            /// Response type for "CountHistory".
+            package typealias Output = Portcullis_V1_CountResponse
+            /// Descriptor for "CountHistory".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "portcullis.v1.Relay"),
+                method: "CountHistory",
+                type: .unary
+            )
+        }
+        /// Descriptors for all methods in the "portcullis.v1.Relay" service.
+        package static let descriptors: [GRPCCore.MethodDescriptor] = [
+            ListAgents.descriptor,
+            QueryHistory.descriptor,
+            CountHistory.descriptor
+        ]
+    }
+}
+
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension GRPCCore.ServiceDescriptor {
+    /// Service descriptor for the "portcullis.v1.Relay" service.
+    package static let portcullis_v1_Relay = GRPCCore.ServiceDescriptor(fullyQualifiedService: "portcullis.v1.Relay")
+}
+
+// MARK: portcullis.v1.Relay (server)
+
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Portcullis_V1_Relay {
+    /// Streaming variant of the service protocol for the "portcullis.v1.Relay" service.
+    ///
+    /// This protocol is the lowest-level of the service protocols generated for this service
+    /// giving you the most flexibility over the implementation of your service. This comes at
+    /// the cost of more verbose and less strict APIs. Each RPC requires you to implement it in
+    /// terms of a request stream and response stream. Where the RPC expects only a single
+    /// request or response message, you are responsible for ensuring your implementation
+    /// maintains this invariant.
+    ///
+    /// Where possible, prefer using the stricter, less-verbose ``ServiceProtocol``
+    /// or ``SimpleServiceProtocol`` instead.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What a relay knows besides: its agents, and what they told in the past.
+    package protocol StreamingServiceProtocol: GRPCCore.RegistrableRPCService {
+        /// Handle the "ListAgents" method.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Portcullis_V1_AgentsRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Portcullis_V1_AgentState` messages.
+        func listAgents(
+            request: GRPCCore.StreamingServerRequest<Portcullis_V1_AgentsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Portcullis_V1_AgentState>
+
+        /// Handle the "QueryHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Records of the past, newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Portcullis_V1_HistoryRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Portcullis_V1_HistoryRecord` messages.
+        func queryHistory(
+            request: GRPCCore.StreamingServerRequest<Portcullis_V1_HistoryRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Portcullis_V1_HistoryRecord>
+
+        /// Handle the "CountHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > How many there were, by time.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Portcullis_V1_CountRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Portcullis_V1_CountResponse` messages.
+        func countHistory(
+            request: GRPCCore.StreamingServerRequest<Portcullis_V1_CountRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Portcullis_V1_CountResponse>
+    }
+
+    /// Service protocol for the "portcullis.v1.Relay" service.
+    ///
+    /// This protocol is higher level than ``StreamingServiceProtocol`` but lower level than
+    /// the ``SimpleServiceProtocol``, it provides access to request and response metadata and
+    /// trailing response metadata. If you don't need these then consider using
+    /// the ``SimpleServiceProtocol``. If you need fine grained control over your RPCs then
+    /// use ``StreamingServiceProtocol``.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What a relay knows besides: its agents, and what they told in the past.
+    package protocol ServiceProtocol: Portcullis_V1_Relay.StreamingServiceProtocol {
+        /// Handle the "ListAgents" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Portcullis_V1_AgentsRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Portcullis_V1_AgentState` messages.
+        func listAgents(
+            request: GRPCCore.ServerRequest<Portcullis_V1_AgentsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Portcullis_V1_AgentState>
+
+        /// Handle the "QueryHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Records of the past, newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Portcullis_V1_HistoryRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Portcullis_V1_HistoryRecord` messages.
+        func queryHistory(
+            request: GRPCCore.ServerRequest<Portcullis_V1_HistoryRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Portcullis_V1_HistoryRecord>
+
+        /// Handle the "CountHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > How many there were, by time.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Portcullis_V1_CountRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Portcullis_V1_CountResponse` message.
+        func countHistory(
+            request: GRPCCore.ServerRequest<Portcullis_V1_CountRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Portcullis_V1_CountResponse>
+    }
+
+    /// Simple service protocol for the "portcullis.v1.Relay" service.
+    ///
+    /// This is the highest level protocol for the service. The API is the easiest to use but
+    /// doesn't provide access to request or response metadata. If you need access to these
+    /// then use ``ServiceProtocol`` instead.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What a relay knows besides: its agents, and what they told in the past.
+    package protocol SimpleServiceProtocol: Portcullis_V1_Relay.ServiceProtocol {
+        /// Handle the "ListAgents" method.
+        ///
+        /// - Parameters:
+        ///   - request: A `Portcullis_V1_AgentsRequest` message.
+        ///   - response: A response stream of `Portcullis_V1_AgentState` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        func listAgents(
+            request: Portcullis_V1_AgentsRequest,
+            response: GRPCCore.RPCWriter<Portcullis_V1_AgentState>,
+            context: GRPCCore.ServerContext
+        ) async throws
+
+        /// Handle the "QueryHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Records of the past, newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A `Portcullis_V1_HistoryRequest` message.
+        ///   - response: A response stream of `Portcullis_V1_HistoryRecord` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        func queryHistory(
+            request: Portcullis_V1_HistoryRequest,
+            response: GRPCCore.RPCWriter<Portcullis_V1_HistoryRecord>,
+            context: GRPCCore.ServerContext
+        ) async throws
+
+        /// Handle the "CountHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > How many there were, by time.
+        ///
+        /// - Parameters:
+        ///   - request: A `Portcullis_V1_CountRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Portcullis_V1_CountResponse` to respond with.
+        func countHistory(
+            request: Portcullis_V1_CountRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Portcullis_V1_CountResponse
+    }
+}
+
+// Default implementation of 'registerMethods(with:)'.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Portcullis_V1_Relay.StreamingServiceProtocol {
+    package func registerMethods<Transport>(with router: inout GRPCCore.RPCRouter<Transport>) where Transport: GRPCCore.ServerTransport {
+        router.registerHandler(
+            forMethod: Portcullis_V1_Relay.Method.ListAgents.descriptor,
+            deserializer: ProtobufCoding.ProtobufDeserializer<Portcullis_V1_AgentsRequest>(),
+            serializer: ProtobufCoding.ProtobufSerializer<Portcullis_V1_AgentState>(),
+            handler: { request, context in
+                try await self.listAgents(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Portcullis_V1_Relay.Method.QueryHistory.descriptor,
+            deserializer: ProtobufCoding.ProtobufDeserializer<Portcullis_V1_HistoryRequest>(),
+            serializer: ProtobufCoding.ProtobufSerializer<Portcullis_V1_HistoryRecord>(),
+            handler: { request, context in
+                try await self.queryHistory(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Portcullis_V1_Relay.Method.CountHistory.descriptor,
+            deserializer: ProtobufCoding.ProtobufDeserializer<Portcullis_V1_CountRequest>(),
+            serializer: ProtobufCoding.ProtobufSerializer<Portcullis_V1_CountResponse>(),
+            handler: { request, context in
+                try await self.countHistory(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+    }
+}
+
+// Default implementation of streaming methods from 'StreamingServiceProtocol'.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Portcullis_V1_Relay.ServiceProtocol {
+    package func listAgents(
+        request: GRPCCore.StreamingServerRequest<Portcullis_V1_AgentsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Portcullis_V1_AgentState> {
+        let response = try await self.listAgents(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return response
+    }
+
+    package func queryHistory(
+        request: GRPCCore.StreamingServerRequest<Portcullis_V1_HistoryRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Portcullis_V1_HistoryRecord> {
+        let response = try await self.queryHistory(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return response
+    }
+
+    package func countHistory(
+        request: GRPCCore.StreamingServerRequest<Portcullis_V1_CountRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Portcullis_V1_CountResponse> {
+        let response = try await self.countHistory(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+}
+
+// Default implementation of methods from 'ServiceProtocol'.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Portcullis_V1_Relay.SimpleServiceProtocol {
+    package func listAgents(
+        request: GRPCCore.ServerRequest<Portcullis_V1_AgentsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Portcullis_V1_AgentState> {
+        return GRPCCore.StreamingServerResponse<Portcullis_V1_AgentState>(
+            metadata: [:],
+            producer: { writer in
+                try await self.listAgents(
+                    request: request.message,
+                    response: writer,
+                    context: context
+                )
+                return [:]
+            }
+        )
+    }
+
+    package func queryHistory(
+        request: GRPCCore.ServerRequest<Portcullis_V1_HistoryRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Portcullis_V1_HistoryRecord> {
+        return GRPCCore.StreamingServerResponse<Portcullis_V1_HistoryRecord>(
+            metadata: [:],
+            producer: { writer in
+                try await self.queryHistory(
+                    request: request.message,
+                    response: writer,
+                    context: context
+                )
+                return [:]
+            }
+        )
+    }
+
+    package func countHistory(
+        request: GRPCCore.ServerRequest<Portcullis_V1_CountRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Portcullis_V1_CountResponse> {
+        return GRPCCore.ServerResponse<Portcullis_V1_CountResponse>(
+            message: try await self.countHistory(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+}
+
+// MARK: portcullis.v1.Relay (client)
+
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Portcullis_V1_Relay {
+    /// Generated client protocol for the "portcullis.v1.Relay" service.
+    ///
+    /// You don't need to implement this protocol directly, use the generated
+    /// implementation, ``Client``.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What a relay knows besides: its agents, and what they told in the past.
+    package protocol ClientProtocol: Sendable {
+        /// Call the "ListAgents" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Portcullis_V1_AgentsRequest` message.
+        ///   - serializer: A serializer for `Portcullis_V1_AgentsRequest` messages.
+        ///   - deserializer: A deserializer for `Portcullis_V1_AgentState` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func listAgents<Result>(
+            request: GRPCCore.ClientRequest<Portcullis_V1_AgentsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Portcullis_V1_AgentsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Portcullis_V1_AgentState>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Portcullis_V1_AgentState>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "QueryHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Records of the past, newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Portcullis_V1_HistoryRequest` message.
+        ///   - serializer: A serializer for `Portcullis_V1_HistoryRequest` messages.
+        ///   - deserializer: A deserializer for `Portcullis_V1_HistoryRecord` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func queryHistory<Result>(
+            request: GRPCCore.ClientRequest<Portcullis_V1_HistoryRequest>,
+            serializer: some GRPCCore.MessageSerializer<Portcullis_V1_HistoryRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Portcullis_V1_HistoryRecord>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Portcullis_V1_HistoryRecord>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "CountHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > How many there were, by time.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Portcullis_V1_CountRequest` message.
+        ///   - serializer: A serializer for `Portcullis_V1_CountRequest` messages.
+        ///   - deserializer: A deserializer for `Portcullis_V1_CountResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func countHistory<Result>(
+            request: GRPCCore.ClientRequest<Portcullis_V1_CountRequest>,
+            serializer: some GRPCCore.MessageSerializer<Portcullis_V1_CountRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Portcullis_V1_CountResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Portcullis_V1_CountResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+    }
+
+    /// Generated client for the "portcullis.v1.Relay" service.
+    ///
+    /// The ``Client`` provides an implementation of ``ClientProtocol`` which wraps
+    /// a `GRPCCore.GRPCCClient`. The underlying `GRPCClient` provides the long-lived
+    /// means of communication with the remote peer.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What a relay knows besides: its agents, and what they told in the past.
+    package struct Client<Transport>: ClientProtocol where Transport: GRPCCore.ClientTransport {
+        private let client: GRPCCore.GRPCClient<Transport>
+
+        /// Creates a new client wrapping the provided `GRPCCore.GRPCClient`.
+        ///
+        /// - Parameters:
+        ///   - client: A `GRPCCore.GRPCClient` providing a communication channel to the service.
+        package init(wrapping client: GRPCCore.GRPCClient<Transport>) {
+            self.client = client
+        }
+
+        /// Call the "ListAgents" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Portcullis_V1_AgentsRequest` message.
+        ///   - serializer: A serializer for `Portcullis_V1_AgentsRequest` messages.
+        ///   - deserializer: A deserializer for `Portcullis_V1_AgentState` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func listAgents<Result>(
+            request: GRPCCore.ClientRequest<Portcullis_V1_AgentsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Portcullis_V1_AgentsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Portcullis_V1_AgentState>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Portcullis_V1_AgentState>) async throws -> Result
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.serverStreaming(
+                request: request,
+                descriptor: Portcullis_V1_Relay.Method.ListAgents.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "QueryHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Records of the past, newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Portcullis_V1_HistoryRequest` message.
+        ///   - serializer: A serializer for `Portcullis_V1_HistoryRequest` messages.
+        ///   - deserializer: A deserializer for `Portcullis_V1_HistoryRecord` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func queryHistory<Result>(
+            request: GRPCCore.ClientRequest<Portcullis_V1_HistoryRequest>,
+            serializer: some GRPCCore.MessageSerializer<Portcullis_V1_HistoryRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Portcullis_V1_HistoryRecord>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Portcullis_V1_HistoryRecord>) async throws -> Result
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.serverStreaming(
+                request: request,
+                descriptor: Portcullis_V1_Relay.Method.QueryHistory.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "CountHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > How many there were, by time.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Portcullis_V1_CountRequest` message.
+        ///   - serializer: A serializer for `Portcullis_V1_CountRequest` messages.
+        ///   - deserializer: A deserializer for `Portcullis_V1_CountResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func countHistory<Result>(
+            request: GRPCCore.ClientRequest<Portcullis_V1_CountRequest>,
+            serializer: some GRPCCore.MessageSerializer<Portcullis_V1_CountRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Portcullis_V1_CountResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Portcullis_V1_CountResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Portcullis_V1_Relay.Method.CountHistory.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+    }
+}
+
+// Helpers providing default arguments to 'ClientProtocol' methods.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Portcullis_V1_Relay.ClientProtocol {
+    /// Call the "ListAgents" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Portcullis_V1_AgentsRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func listAgents<Result>(
+        request: GRPCCore.ClientRequest<Portcullis_V1_AgentsRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Portcullis_V1_AgentState>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        try await self.listAgents(
+            request: request,
+            serializer: ProtobufCoding.ProtobufSerializer<Portcullis_V1_AgentsRequest>(),
+            deserializer: ProtobufCoding.ProtobufDeserializer<Portcullis_V1_AgentState>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "QueryHistory" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Records of the past, newest first.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Portcullis_V1_HistoryRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func queryHistory<Result>(
+        request: GRPCCore.ClientRequest<Portcullis_V1_HistoryRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Portcullis_V1_HistoryRecord>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        try await self.queryHistory(
+            request: request,
+            serializer: ProtobufCoding.ProtobufSerializer<Portcullis_V1_HistoryRequest>(),
+            deserializer: ProtobufCoding.ProtobufDeserializer<Portcullis_V1_HistoryRecord>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "CountHistory" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > How many there were, by time.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Portcullis_V1_CountRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func countHistory<Result>(
+        request: GRPCCore.ClientRequest<Portcullis_V1_CountRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Portcullis_V1_CountResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.countHistory(
+            request: request,
+            serializer: ProtobufCoding.ProtobufSerializer<Portcullis_V1_CountRequest>(),
+            deserializer: ProtobufCoding.ProtobufDeserializer<Portcullis_V1_CountResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+}
+
+// Helpers providing sugared APIs for 'ClientProtocol' methods.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Portcullis_V1_Relay.ClientProtocol {
+    /// Call the "ListAgents" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func listAgents<Result>(
+        _ message: Portcullis_V1_AgentsRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Portcullis_V1_AgentState>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Portcullis_V1_AgentsRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.listAgents(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "QueryHistory" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Records of the past, newest first.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func queryHistory<Result>(
+        _ message: Portcullis_V1_HistoryRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Portcullis_V1_HistoryRecord>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Portcullis_V1_HistoryRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.queryHistory(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "CountHistory" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > How many there were, by time.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func countHistory<Result>(
+        _ message: Portcullis_V1_CountRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Portcullis_V1_CountResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Portcullis_V1_CountRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.countHistory(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+}

@@ -234,6 +234,42 @@ extension KernelSuite {
             #expect(!sockets.contains("pid=\(pid),"), "\(sockets)")
         }
 
+        /// What is asked for is in a log whose records cannot be changed unnoticed; who asked is the kernel's word.
+        @Test func theAuditLogHasWhatWasAskedFor() throws {
+            let (scratch, agent, address) = try start(
+                ["p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)])
+            let folder = scratch.agentDirectory + "/state/gateway"
+            let policy = scratch.outside + "/new.yaml"
+            try AgentUnderTest.policy("new", file: "matchPaths: [{path: \(scratch.path("work/plain"))}]").write(
+                toFile: policy, atomically: true, encoding: .utf8)
+            let applied = agent.tool("apply", "--server", address, "-f", policy)
+            #expect(applied.status == 0, "\(applied)")
+            #expect(agent.tool("get", "policies", "--server", address).status == 0)
+            agent.stop()
+            let file = try #require(
+                FileManager.default.contentsOfDirectory(atPath: folder).first { $0.hasSuffix(".jsonl") })
+            let text = try String(contentsOfFile: folder + "/" + file, encoding: .utf8)
+            let records = text.split(separator: "\n").compactMap {
+                try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]
+            }
+            let apply = records.filter { $0["method"] as? String == "portcullis.v1.Control/ApplyPolicies" }
+            #expect(apply.map { $0["kind"] as? String } == ["request", "outcome"], "\(records)")
+            #expect(apply.allSatisfy { $0["peer"] as? String == "uid:0" })
+            #expect((apply.first?["object"] as? String)?.contains("new.yaml sha256:") == true, "\(apply)")
+            #expect(apply.last?["outcome"] as? String == "ok")
+            #expect(apply.first?["request"] as? String == apply.last?["request"] as? String)
+            let whole = Shell.run(agent.place.binaries + "/portcullis", "audit", "verify", folder)
+            #expect(whole.status == 0 && whole.output.contains("are as they were written"), "\(whole)")
+            // One digit of one record.
+            let number = try #require(apply.first?["seq"] as? Int)
+            let changed = text.split(separator: "\n", omittingEmptySubsequences: false).map {
+                $0.hasPrefix("{\"seq\":\(number),") ? $0.replacingOccurrences(of: "uid:0", with: "uid:1") : String($0)
+            }
+            try changed.joined(separator: "\n").write(toFile: folder + "/" + file, atomically: true, encoding: .utf8)
+            let broken = Shell.run(agent.place.binaries + "/portcullis", "audit", "verify", folder)
+            #expect(broken.status == 1 && broken.error.contains("record \(number) was changed"), "\(broken)")
+        }
+
         @Test func otherUsersAreNotLetIn() throws {
             let (scratch, agent, address) = try start(
                 ["p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)],

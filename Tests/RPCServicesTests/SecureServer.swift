@@ -95,7 +95,7 @@ final class SecureServer: Sendable {
             expecting: expecting, refused: refused)
         return try await withGRPCClient(transport: transport) { client in
             var options = CallOptions.defaults
-            options.timeout = .seconds(20)
+            options.timeout = .seconds(120)
             options.waitForReady = false
             return try await Feeder_LogService.Client(wrapping: client).watchAlerts(
                 .with { ($0.filter, $0.resumeAfter) = ("all", 0) }, options: options

@@ -1,0 +1,4 @@
+import Glibc
+import RelayService
+
+exit(await RelayProgram.run(Array(CommandLine.arguments.dropFirst())))

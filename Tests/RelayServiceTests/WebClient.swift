@@ -1,0 +1,62 @@
+import Foundation
+import RPCTransport
+import Testing
+
+@testable import RelayService
+
+/// Asks a relay's web server as curl does.
+struct WebClient {
+    /// What came back.
+    struct Answer {
+        var status: Int
+        var head: String
+        var body: String
+
+        /// A field of the head.
+        func field(_ name: String) -> String? {
+            head.split(whereSeparator: \.isNewline).first { $0.lowercased().hasPrefix(name + ":") }.map {
+                $0.dropFirst(name.count + 1).trimmingCharacters(in: .whitespaces)
+            }
+        }
+    }
+
+    let port: Int
+    let folder: TestFolder
+    /// `ROLE-NAME` of the certificate it shows; `nil` for none.
+    var certificate: String?
+
+    /// Asks. Nothing is printed, and what takes longer than 30 seconds has status 0.
+    func ask(_ path: String, _ arguments: [String] = [], scheme: String = "https") async throws -> Answer {
+        var words = ["curl", "-s", "-i", "--path-as-is", "-m", "30", "--cacert", folder.authority.path + "/ca.crt"]
+        if let certificate {
+            words += [
+                "--cert", "\(folder.authority.path)/\(certificate).crt", "--key",
+                "\(folder.authority.path)/\(certificate).key",
+            ]
+        }
+        words += arguments + ["\(scheme)://localhost:\(port)\(path)"]
+        let output = try await Self.run(words)
+        let parts = output.components(separatedBy: "\r\n\r\n")
+        let status = parts[0].split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+        return Answer(status: status, head: parts[0], body: parts.dropFirst().joined(separator: "\r\n\r\n"))
+    }
+
+    /// Runs a program and returns what it prints, without keeping a thread of the tests waiting.
+    static func run(_ words: [String]) async throws -> String {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread {
+                let (process, pipe) = (Process(), Pipe())
+                process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+                process.arguments = words
+                process.standardOutput = pipe
+                process.standardError = FileHandle.nullDevice
+                do {
+                    try process.run()
+                    let data = pipe.fileHandleForReading.readDataToEndOfFile()
+                    process.waitUntilExit()
+                    continuation.resume(returning: String(decoding: data, as: UTF8.self))
+                } catch { continuation.resume(throwing: error) }
+            }
+        }
+    }
+}
