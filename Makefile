@@ -10,8 +10,12 @@ BUILD_FLAGS ?= -j 2
 FUZZ_SECONDS ?= 300
 # Tests that wait for connections: beside those that calculate, which hold every thread there is, they would wait for long.
 NETWORK_TESTS := ^(RPCServicesTests|RelayServiceTests)\.
+# Their results are what docs/coverage.md may claim.
+KERNEL_TESTS = mkdir -p out && rm -f out/kernel* && PORTCULLIS_FIGURES=$(CURDIR)/out/kernel-figures \
+	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' --xunit-output out/kernel.xml
+KERNEL_RESULTS = out/kernel-swift-testing.xml out/kernel-figures
 
-.PHONY: all deps test-deps build release demo test test-unit test-root test-c test-systemd test-podman protos fmt fmt-check lint bench fuzz fuzz-regress clean install
+.PHONY: all deps test-deps build release demo test test-unit test-root coverage test-c test-systemd test-podman protos fmt fmt-check lint bench fuzz fuzz-regress clean install
 
 all: build
 
@@ -39,7 +43,8 @@ test: test-deps lint test-c
 	$(SWIFT) build --build-tests $(BUILD_FLAGS)
 	@scripts/require-root
 	scripts/count-verdict-allocations
-	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' 2>&1 | scripts/fail-on-skip
+	$(KERNEL_TESTS) 2>&1 | scripts/fail-on-skip
+	scripts/coverage check $(KERNEL_RESULTS)
 	$(SWIFT) test --skip-build --skip '^KernelTests\.|$(NETWORK_TESTS)' 2>&1 | scripts/fail-on-skip
 	$(SWIFT) test --skip-build --filter '$(NETWORK_TESTS)' 2>&1 | scripts/fail-on-skip
 
@@ -49,10 +54,15 @@ test-unit: deps
 test-root: test-deps
 	$(SWIFT) build --build-tests $(BUILD_FLAGS)
 	@scripts/require-root
-	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' 2>&1 | scripts/fail-on-skip
+	$(KERNEL_TESTS) 2>&1 | scripts/fail-on-skip
+	scripts/coverage check $(KERNEL_RESULTS)
 
 test-c:
 	scripts/test-c
+
+# The tables of docs/coverage.md, anew from the last run of the kernel tests.
+coverage:
+	scripts/coverage write $(KERNEL_RESULTS)
 
 # A service in a supervised tree under a real systemd. Needs the network; not part of `make test`.
 test-systemd: release
@@ -74,6 +84,8 @@ lint: fmt-check
 	scripts/generate-protos --check
 	scripts/check-layering --self-test
 	scripts/check-layering
+	scripts/coverage --self-test
+	scripts/coverage check
 
 fmt:
 	$(SWIFT) format -i -r --configuration .swift-format Package.swift Sources Tests FuzzTesting/Package.swift FuzzTesting/Sources
