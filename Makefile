@@ -4,18 +4,20 @@ SWIFT ?= swift
 PREFIX ?= /usr/local
 DEBIAN_PACKAGES := libsqlite3-dev libseccomp-dev libcap-dev libmnl-dev libnftnl-dev
 RELEASE_PACKAGES := dpkg-dev binutils
-TEST_PACKAGES := gcc libc6-dev python3 util-linux bsdutils libck-dev fapolicyd e2fsprogs valgrind jq git make nginx-light redis-server runc crun busybox-static nftables iproute2 netbase
+TEST_PACKAGES := gcc libc6-dev python3 util-linux bsdutils libck-dev fapolicyd e2fsprogs valgrind jq git make nginx-light redis-server runc crun busybox-static nftables iproute2 netbase curl openssl
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_FLAGS ?= -j 2
 FUZZ_SECONDS ?= 300
 # Tests that wait for connections: beside those that calculate, which hold every thread there is, they would wait for long.
 NETWORK_TESTS := ^(RPCServicesTests|RelayServiceTests)\.
+# The relay's page in Chromium, which is a package of 100 MB: `make test-web`.
+BROWSER_TESTS := ^RelayServiceTests\.PageTests
 # Their results are what docs/coverage.md may claim.
 KERNEL_TESTS = mkdir -p out && rm -f out/kernel* && PORTCULLIS_FIGURES=$(CURDIR)/out/kernel-figures \
 	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' --xunit-output out/kernel.xml
 KERNEL_RESULTS = out/kernel-swift-testing.xml out/kernel-figures
 
-.PHONY: all deps test-deps build release demo test test-unit test-root coverage test-c test-systemd test-podman protos fmt fmt-check lint bench fuzz fuzz-regress clean install
+.PHONY: all deps test-deps build release demo test test-unit test-root coverage test-c test-systemd test-podman test-web protos fmt fmt-check lint bench fuzz fuzz-regress clean install
 
 all: build
 
@@ -45,11 +47,11 @@ test: test-deps lint test-c
 	scripts/count-verdict-allocations
 	$(KERNEL_TESTS) 2>&1 | scripts/fail-on-skip
 	scripts/coverage check $(KERNEL_RESULTS)
+	$(SWIFT) test --skip-build --filter '$(NETWORK_TESTS)' --skip '$(BROWSER_TESTS)' 2>&1 | scripts/fail-on-skip
 	$(SWIFT) test --skip-build --skip '^KernelTests\.|$(NETWORK_TESTS)' 2>&1 | scripts/fail-on-skip
-	$(SWIFT) test --skip-build --filter '$(NETWORK_TESTS)' 2>&1 | scripts/fail-on-skip
 
 test-unit: deps
-	$(SWIFT) test $(BUILD_FLAGS) --skip '^KernelTests\.'
+	$(SWIFT) test $(BUILD_FLAGS) --skip '^KernelTests\.|$(BROWSER_TESTS)'
 
 test-root: test-deps
 	$(SWIFT) build --build-tests $(BUILD_FLAGS)
@@ -74,6 +76,13 @@ test-podman: test-deps
 	$(SWIFT) build $(BUILD_FLAGS)
 	@scripts/install-packages podman runc conmon golang-github-containers-common netavark busybox-static jq
 	@$(SUDO) integration/podman "$$($(SWIFT) build --show-bin-path)"
+
+# The relay's page in headless Chromium; leaves screenshots in out/web-page. Not part of `make test`.
+test-web: test-deps
+	@scripts/install-packages chromium fonts-dejavu-core
+	@scripts/install-python-packages web
+	$(SWIFT) build --build-tests $(BUILD_FLAGS)
+	$(SWIFT) test --skip-build --filter '$(BROWSER_TESTS)' 2>&1 | scripts/fail-on-skip
 
 # The Swift files of Sources/WireProtocol from Protos/; needs protoc.
 protos:

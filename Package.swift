@@ -100,14 +100,25 @@ if !coreOnly {
                 "ClientSupport", "EventSpool", "AuditLog",
                 "LinuxKernel", grpcCore, grpcTransport, protobuf, nioPosix,
             ]),
-        module(
-            "RelayService",
-            [
+        .target(
+            name: "RelayService",
+            dependencies: [
                 "RPCServices", "RPCTransport", "WireProtocol", "ProtobufCoding", "EventSpool", "ClientSupport",
-                "AuditLog", "LinuxKernel", grpcCore,
-                grpcTransport, protobuf, nioPosix, grdb, hummingbird, lifecycle, logging, yams, argumentParser,
-            ]),
+                "AuditLog", "LinuxKernel", grpcCore, grpcTransport, protobuf, nioPosix, grdb, hummingbird, lifecycle,
+                logging, yams, argumentParser,
+            ],
+            // The page is part of the program.
+            resources: [
+                .embedInCode("Web/Assets/index.html"), .embedInCode("Web/Assets/app.js"),
+                .embedInCode("Web/Assets/app.css"), .embedInCode("Web/Assets/icon.svg"),
+            ], swiftSettings: swift),
         .executableTarget(name: "portcullis-relay", dependencies: ["RelayService"], swiftSettings: swift),
+        .executableTarget(
+            name: "relay-benchmark",
+            dependencies: [
+                "RPCServices", "RPCTransport", "WireProtocol", "EventSpool", "CertificateAuthority", "LinuxKernel",
+                grpcCore, grpcTransport, nioPosix, protobuf,
+            ], path: "Benchmarks/relay", swiftSettings: swift),
         .executableTarget(name: "portcullis-gateway", dependencies: ["GatewayService"], swiftSettings: swift),
         module(
             "AgentCore",

@@ -76,6 +76,9 @@ package final class FanOutLog: RecordSource {
     /// Records that were ever added.
     package var appended: UInt64 { state.withLock { $0.appended } }
 
+    /// Number of the newest record of a kind, 0 without one.
+    func newestSequence(_ kind: SpoolKind) -> UInt64 { state.withLock { $0.next[kind] - 1 } }
+
     /// Bytes of memory that hold records.
     package var bytes: Int { state.withLock { $0.bytes } }
 

@@ -89,10 +89,18 @@ final class Relay: Sendable {
             let admission = WebAdmission(credentials: credentials, report: report)
             let metrics = Metrics(
                 book: book, log: log, writer: writer, limits: limits, admission: admission, credentials: credentials)
+            let sessions = WebSessions()
+            let control = RelayControl(pool: pool, book: book)
             let server = WebServer(place, admission: admission, group: group, logger: logger) {
                 let router = Router(context: WebContext.self)
                 router.add(middleware: WebGuard())
                 StateRoutes(metrics: metrics, history: history, admission: admission).add(to: router)
+                AssetRoutes().add(to: router)
+                let routes = router.group("api").add(
+                    middleware: WebAccess(sessions: sessions, admission: admission, trail: trail))
+                SessionRoutes(sessions: sessions, admission: admission).add(to: routes)
+                DataRoutes(book: book, control: control, history: history, threads: threads).add(to: routes)
+                EventStream(log: log, sessions: sessions).add(to: routes)
                 return router
             }
             services.append(server)

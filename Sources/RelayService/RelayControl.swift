@@ -14,7 +14,12 @@ struct RelayControl: Portcullis_V1_Control.SimpleServiceProtocol {
     func getStatus(
         request: Portcullis_V1_StatusRequest, response: RPCWriter<Portcullis_V1_NodeStatus>, context: ServerContext
     ) async throws {
-        try await each(request.agents, response) { client, options in
+        await statuses(request.agents) { try? await response.write($0) }
+    }
+
+    /// The status of every agent of these names, or of all.
+    func statuses(_ names: [String], _ deliver: (Portcullis_V1_NodeStatus) async -> Void) async {
+        await each(names, deliver) { client, options in
             try await client.getStatus(.init(), options: options) {
                 try await $0.messages.reduce(into: []) { $0.append($1) }
             }
@@ -26,7 +31,12 @@ struct RelayControl: Portcullis_V1_Control.SimpleServiceProtocol {
     func getPolicies(
         request: Portcullis_V1_PoliciesRequest, response: RPCWriter<Portcullis_V1_NodePolicies>, context: ServerContext
     ) async throws {
-        try await each(request.agents, response) { client, options in
+        await policies(request.agents) { try? await response.write($0) }
+    }
+
+    /// The policies of every agent of these names, or of all.
+    func policies(_ names: [String], _ deliver: (Portcullis_V1_NodePolicies) async -> Void) async {
+        await each(names, deliver) { client, options in
             try await client.getPolicies(.init(), options: options) {
                 try await $0.messages.reduce(into: []) { $0.append($1) }
             }
@@ -40,7 +50,7 @@ struct RelayControl: Portcullis_V1_Control.SimpleServiceProtocol {
     ) async throws {
         var passed = request
         passed.agents = []
-        try await each(request.agents, response) { [passed] client, options in
+        await each(request.agents, { try? await response.write($0) }) { [passed] client, options in
             try await client.applyPolicies(passed, options: options) {
                 try await $0.messages.reduce(into: []) { $0.append($1) }
             }
@@ -54,7 +64,7 @@ struct RelayControl: Portcullis_V1_Control.SimpleServiceProtocol {
     ) async throws {
         var passed = request
         passed.agents = []
-        try await each(request.agents, response) { [passed] client, options in
+        await each(request.agents, { try? await response.write($0) }) { [passed] client, options in
             try await client.deletePolicy(passed, options: options) {
                 try await $0.messages.reduce(into: []) { $0.append($1) }
             }
@@ -65,15 +75,15 @@ struct RelayControl: Portcullis_V1_Control.SimpleServiceProtocol {
 
     private typealias AgentClient = Portcullis_V1_Control.Client<HTTP2ClientTransport.Posix>
 
-    /// Asks every agent of these names, or all, and writes what each answers; one that does not is told of, too.
+    /// Asks every agent of these names, or all, and delivers what each answers; one that does not is told of, too.
     private func each<Answer: Sendable>(
-        _ names: [String], _ response: RPCWriter<Answer>,
+        _ names: [String], _ deliver: (Answer) async -> Void,
         _ ask: @escaping @Sendable (AgentClient, CallOptions) async throws -> [Answer],
         problem: @escaping @Sendable (String, String) -> Answer
-    ) async throws {
+    ) async {
         let found = book.endpoints(names)
         for name in names where !found.contains(where: { $0.name == name }) {
-            try await response.write(problem(name, "not connected"))
+            await deliver(problem(name, "not connected"))
         }
         await withTaskGroup(of: (String, Result<[Answer], any Error>).self) { group in
             for (name, endpoint) in found {
@@ -92,10 +102,10 @@ struct RelayControl: Portcullis_V1_Control.SimpleServiceProtocol {
             for await (name, result) in group {
                 switch result {
                 case .success(let answers):
-                    for answer in answers { try? await response.write(Self.named(answer, name)) }
+                    for answer in answers { await deliver(Self.named(answer, name)) }
                 case .failure(let error):
                     let reason = (error as? RPCError).map { "\($0.code): \($0.message)" } ?? "\(error)"
-                    try? await response.write(problem(name, reason))
+                    await deliver(problem(name, reason))
                 }
             }
         }

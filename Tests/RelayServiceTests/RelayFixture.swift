@@ -78,7 +78,7 @@ final class TestAgent: Sendable {
                     peers: peers,
                     table: AuthorizationTable([
                         "portcullis.v1.Telemetry/Stream": [.relay], "grpc.health.v1.Health/Check": [.relay],
-                        "portcullis.v1.Control/GetPolicies": [.relay],
+                        "portcullis.v1.Control/GetPolicies": [.relay], "portcullis.v1.Control/GetStatus": [.relay],
                     ]))
             ])
         task.withLock { $0 = Task { try await server.serve() } }
@@ -101,11 +101,14 @@ final class TestAgent: Sendable {
         }
     }
 
-    func alert(_ resources: [String], policy: String = "p") {
+    func alert(_ resources: [String], policy: String = "p", action: String = "Block") {
         writer.withLock { writer in
             for resource in resources {
                 let bytes: [UInt8]? = try? Feeder_Alert.with {
-                    ($0.resource, $0.policyName, $0.hostName, $0.action) = (resource, policy, name, "Block")
+                    ($0.resource, $0.policyName, $0.hostName, $0.action) = (resource, policy, name, action)
+                    ($0.operation, $0.processName, $0.hostPid) = ("File", "/usr/bin/cat", 4711)
+                    $0.result = action == "Block" ? "Permission denied" : "Passed"
+                    $0.updatedTime = Date.ISO8601FormatStyle(includingFractionalSeconds: true).format(Date())
                     $0.timestamp = Int64(Date().timeIntervalSince1970)
                 }.serializedBytes()
                 writer.append(.alert, bytes ?? [])
@@ -131,7 +134,16 @@ struct TestControl: Portcullis_V1_Control.SimpleServiceProtocol {
 
     func getStatus(
         request: Portcullis_V1_StatusRequest, response: RPCWriter<Portcullis_V1_NodeStatus>, context: ServerContext
-    ) async throws {}
+    ) async throws {
+        let rule = #"{"policy":"policy-of-\#(agent)","enforcedBy":["fanotify"],"gaps":[]}"#
+        let open = #"{"policy":"<img src=x onerror=alert(1)>","enforcedBy":[],"gaps":["\"><script>alert(2)</script>"]}"#
+        let text = #"{"version":"0.1.0","generation":3,"rules":[\#(rule),\#(open)],"gaps":["no packet filter"]}"#
+        try await response.write(
+            .with {
+                $0.agent = "somebody"
+                $0.status = Data(text.utf8)
+            })
+    }
 
     func getPolicies(
         request: Portcullis_V1_PoliciesRequest, response: RPCWriter<Portcullis_V1_NodePolicies>, context: ServerContext
@@ -140,7 +152,17 @@ struct TestControl: Portcullis_V1_Control.SimpleServiceProtocol {
             .with {
                 // What it calls itself does not count.
                 $0.agent = "somebody"
-                $0.policies = [.with { $0.name = "policy-of-\(agent)" }]
+                $0.policies = [
+                    .with {
+                        ($0.kind, $0.name, $0.action) = ("KubeArmorHostPolicy", "policy-of-\(agent)", "Block")
+                        ($0.rules, $0.selected) = (1, true)
+                    },
+                    // Names that would be more than names on a page that does not take care.
+                    .with {
+                        ($0.kind, $0.name, $0.action) = ("KubeArmorPolicy", "<img src=x onerror=alert(1)>", "Audit")
+                        ($0.namespace, $0.rules, $0.selected) = ("javascript:alert(3)", 1, true)
+                    },
+                ]
             })
     }
 

@@ -33,7 +33,7 @@ import WireProtocol
     }
 
     /// Connections break, agents and the relay restart: everything arrives, and once.
-    @Test func nothingIsLostWhenConnectionsBreak() async throws {
+    @Test("threat/T08 nothing is lost when connections break") func nothingIsLostWhenConnectionsBreak() async throws {
         let folder = try TestFolder()
         let agent = try TestAgent("node1", folder.texts(.agent, "node1"), folder: folder.path)
         let first = try TestRelay(folder) { $0.agents = [endpoint(agent)] }
@@ -69,7 +69,7 @@ import WireProtocol
     }
 
     /// Whoever is at an agent's place and is not that agent is left, and nothing of it is passed on.
-    @Test func onlyTheAgentThatIsExpectedIsRead() async throws {
+    @Test("threat/T02 only the agent that is expected is read") func onlyTheAgentThatIsExpectedIsRead() async throws {
         let folder = try TestFolder()
         let real = try TestAgent("node1", folder.texts(.agent, "node1"), folder: folder.path)
         let rogue = try TestAgent("node2", folder.texts(.agent, "rogue"), folder: folder.path)
@@ -131,7 +131,9 @@ import WireProtocol
         await relay.stop()
     }
 
-    @Test func questionsGoToTheAgentsThatAreMeant() async throws {
+    @Test("threat/T26 a relay asks in its own name, and only what it may") func questionsGoToTheAgentsThatAreMeant()
+        async throws
+    {
         let folder = try TestFolder()
         let agents = try ["node1", "node2"].map { try TestAgent($0, folder.texts(.agent, $0), folder: folder.path) }
         let relay = try TestRelay(folder) { $0.agents = agents.map { endpoint($0) } }

@@ -1,5 +1,6 @@
 import Foundation
 import RPCTransport
+import Synchronization
 import Testing
 
 @testable import RelayService
@@ -27,18 +28,29 @@ struct WebClient {
 
     /// Asks. Nothing is printed, and what takes longer than 30 seconds has status 0.
     func ask(_ path: String, _ arguments: [String] = [], scheme: String = "https") async throws -> Answer {
-        var words = ["curl", "-s", "-i", "--path-as-is", "-m", "30", "--cacert", folder.authority.path + "/ca.crt"]
-        if let certificate {
-            words += [
-                "--cert", "\(folder.authority.path)/\(certificate).crt", "--key",
-                "\(folder.authority.path)/\(certificate).key",
-            ]
-        }
+        var words = command + ["-i", "-m", "60"]
         words += arguments + ["\(scheme)://localhost:\(port)\(path)"]
         let output = try await Self.run(words)
         let parts = output.components(separatedBy: "\r\n\r\n")
         let status = parts[0].split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
         return Answer(status: status, head: parts[0], body: parts.dropFirst().joined(separator: "\r\n\r\n"))
+    }
+
+    private var command: [String] {
+        var words = ["curl", "-s", "--path-as-is", "--cacert", folder.authority.path + "/ca.crt"]
+        guard let certificate else { return words }
+        words += ["--cert", "\(folder.authority.path)/\(certificate).crt"]
+        return words + ["--key", "\(folder.authority.path)/\(certificate).key"]
+    }
+
+    /// Opens a stream, and returns when what has come is enough; what has come.
+    func stream(
+        _ path: String, _ arguments: [String] = [], until isEnough: @escaping @Sendable (String) -> Bool
+    ) async throws -> WebStream {
+        let stream = try WebStream(command + ["-N"] + arguments + ["https://localhost:\(port)\(path)"])
+        let end = ContinuousClock.now + .seconds(90)
+        while !isEnough(stream.text), ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(20)) }
+        return stream
     }
 
     /// Runs a program and returns what it prints, without keeping a thread of the tests waiting.
@@ -59,4 +71,31 @@ struct WebClient {
             }
         }
     }
+}
+
+/// A stream that is open until it is let go.
+final class WebStream: Sendable {
+    private let received = Mutex("")
+    private let process: Mutex<Process>
+
+    init(_ words: [String]) throws {
+        let (process, pipe) = (Process(), Pipe())
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = words
+        process.standardOutput = pipe
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        self.process = Mutex(process)
+        let reading = pipe.fileHandleForReading
+        Thread.detachNewThread { [weak self] in
+            while case let data = reading.availableData, !data.isEmpty {
+                self?.received.withLock { $0 += String(decoding: data, as: UTF8.self) }
+            }
+        }
+    }
+
+    deinit { process.withLock { _ = kill($0.processIdentifier, SIGKILL) } }
+
+    /// What has come so far.
+    var text: String { received.withLock { $0 } }
 }

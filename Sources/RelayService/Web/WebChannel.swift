@@ -37,6 +37,8 @@ struct WebContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     /// The connection.
     let channel: any Channel
+    /// The session of its cookie, if it has one.
+    var session: WebSessions.Session?
 
     init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)
