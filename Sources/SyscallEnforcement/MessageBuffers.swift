@@ -23,6 +23,8 @@ struct MessageBuffers {
     private var isWide = true
     /// Bytes of all pieces.
     private(set) var total: UInt64 = 0
+    /// Those that one call sends on a stream at most: `MAX_RW_COUNT`, as the kernel has it.
+    var streamTotal: Int { Int(min(total, 0x7FFF_F000)) }
 
     /// Of a message without a list: one piece.
     mutating func setPart(_ address: UInt64, _ length: UInt64) {

@@ -222,8 +222,11 @@ extension CallBroker {
         _ judge: inout CallJudge, _ state: UnsafePointer<EnforcementState>
     ) -> Sent {
         var done = start
+        // The pieces are read anew each time that the call comes, and may have become fewer.
+        let total = messages.streamTotal
+        guard done == 0 || done < total else { return .bytes(done) }
         repeat {
-            let size = min(MessageBuffers.chunk, Int(messages.total) - done)
+            let size = min(MessageBuffers.chunk, total - done)
             let data = UnsafeMutableRawBufferPointer(rebasing: messages.data[..<size])
             let copied = messages.copy(call.notification.thread, from: UInt64(done), into: data)
             if copied < 0 { return done > 0 ? .bytes(done) : .failed(copied) }
@@ -246,7 +249,7 @@ extension CallBroker {
             // The end of what the caller has.
             if copied < size { return .bytes(done) }
             if result < size { return .waits(done) }
-        } while done < Int(messages.total)
+        } while done < total
         return .bytes(done)
     }
 
