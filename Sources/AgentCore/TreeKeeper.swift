@@ -163,13 +163,16 @@ package struct TreeKeeper {
     private static func tree(_ number: UInt64, _ listener: Int32, of process: Int32) -> TreeTable.Tree {
         func isShared(_ namespace: StaticString) -> Bool {
             var (ours, theirs) = (ObjectStatus(), ObjectStatus())
-            return ProcFS.object(of: getpid(), namespace, into: &ours) == 0
-                && ProcFS.object(of: process, namespace, into: &theirs) == 0 && ours.isSameObject(as: theirs)
+            let found = ProcFS.object(of: getpid(), namespace, into: &ours)
+            // A kernel without such namespaces.
+            if found == -ENOENT { return true }
+            return found == 0 && ProcFS.object(of: process, namespace, into: &theirs) == 0
+                && ours.isSameObject(as: theirs)
         }
         let sharesUser = isShared("ns/user")
         return TreeTable.Tree(
             number: number, listener: listener, honoursCapabilities: sharesUser,
-            sharesNamespaces: sharesUser && isShared("ns/net") && isShared("ns/ipc"),
+            sharesNamespaces: sharesUser && isShared("ns/net") && isShared("ns/ipc") && isShared("ns/cgroup"),
             sharesHostName: isShared("ns/uts"))
     }
 }

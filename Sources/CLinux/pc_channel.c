@@ -355,6 +355,24 @@ int pc_pipe(int *read_end, int *write_end) {
     return 0;
 }
 
+int pc_pipe_is_written(int reader) {
+    // Data, or a writer that came and went (POLLHUP is not told of one that was never there).
+    struct pollfd state = {.fd = reader, .events = POLLIN};
+    if (poll(&state, 1, 0) < 0)
+        return -errno;
+    if (state.revents != 0)
+        return 1;
+    // Of one that is there and has not written poll tells nothing; tee(2), which takes nothing out, would wait for it.
+    int pair[2];
+    if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    ssize_t count = tee(reader, pair[1], 1, SPLICE_F_NONBLOCK);
+    int result = count > 0 || (count < 0 && errno == EAGAIN);
+    close(pair[0]);
+    close(pair[1]);
+    return result;
+}
+
 static uint64_t clock_nanoseconds(clockid_t clock) {
     struct timespec now;
     clock_gettime(clock, &now);

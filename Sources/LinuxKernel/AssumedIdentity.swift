@@ -106,17 +106,23 @@ public struct AssumedIdentity {
         pc_identity_set_directory(directory ?? ownRoot)
     }
 
-    /// Goes into the network, IPC and UTS namespaces of another thread, which settings in /proc/sys are looked up by. Needs own
-    /// capabilities. 0 or a negated errno; either way `leaveNamespaces` is next.
+    /// Goes into the network, IPC, UTS and cgroup namespaces of another thread, which settings in /proc/sys are looked up by, and which some
+    /// devices and files belong to once they are opened. Needs own capabilities. 0 or a negated errno; either way `leaveNamespaces` is next.
     public mutating func enterNamespaces(of thread: Int32) -> Int32 {
         for name: StaticString in ["ns/net", "ns/ipc", "ns/uts"] {
-            let namespace = pc_proc_open(ProcFS.root, thread, ProcFS.text(name), OpenFlags.readOnly)
-            guard namespace >= 0 else { return namespace }
-            let result = pc_identity_enter_namespace(namespace)
-            _ = pc_close(namespace)
+            let result = Self.enter(name, of: thread)
             guard result == 0 else { return result }
         }
-        return 0
+        let result = Self.enter("ns/cgroup", of: thread)
+        // ENOENT: a kernel without control groups.
+        return result == -2 ? 0 : result
+    }
+
+    private static func enter(_ name: StaticString, of thread: Int32) -> Int32 {
+        let namespace = pc_proc_open(ProcFS.root, thread, ProcFS.text(name), OpenFlags.readOnly)
+        guard namespace >= 0 else { return namespace }
+        defer { _ = pc_close(namespace) }
+        return pc_identity_enter_namespace(namespace)
     }
 
     /// Goes back to our own. Needs own capabilities. 0 or a negated errno: then the thread must not go on.

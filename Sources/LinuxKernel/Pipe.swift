@@ -15,4 +15,8 @@ public struct Pipe: ~Copyable, Sendable {
         reader = Descriptor(owning: first)
         writer = Descriptor(owning: second)
     }
+
+    /// Whether somebody has, or had, the other end of a pipe that was opened to be read with O_NONBLOCK when nobody had (fifo(7)). Nothing is
+    /// taken out of it. False as well when it cannot be told.
+    public static func isWritten(_ reader: Int32) -> Bool { pc_pipe_is_written(reader) > 0 }
 }

@@ -63,10 +63,12 @@ struct CallBroker {
 
     /// Performs a call, or refuses it.
     ///
-    /// - Parameter unanswered: where the call is looked for and begun, if it can come twice.
+    /// - Parameters:
+    ///   - unanswered: where the call is looked for and begun, if it can come twice.
+    ///   - wait: what the call waited for, when it comes again.
     mutating func run(
         _ call: PathCall, _ notification: SystemCallNotification, in tree: TreeTable.Tree, _ judge: inout CallJudge,
-        _ state: UnsafePointer<EnforcementState>, unanswered: UnansweredCalls?
+        _ state: UnsafePointer<EnforcementState>, unanswered: UnansweredCalls?, wait: SocketWait?
     ) -> Answer {
         defer {
             walk.close()
@@ -78,6 +80,7 @@ struct CallBroker {
             _ = judge.fail(.factUnavailable, .file, state)
             return Self.denied
         }
+        if let wait { return read(wait, call, &judge, state) }
         if call.operation == .bind { return bind(call, notification, tree, &judge, state, unanswered) }
         var result = copyArguments(call, thread)
         guard result == 0 else { return .result(Int(result)) }

@@ -21,11 +21,18 @@ extension CallBroker {
         guard judge.look(at: object) != nil, permitsSeen(object, .write, &judge, state) else { return Self.denied }
         guard let name = attributeName.baseAddress else { return Self.denied }
         let contents = UnsafeRawBufferPointer(rebasing: value[..<Int(min(call.valueLength, UInt64(value.count)))])
+        if call.operation == .truncate {
+            // A lease can keep it waiting (fcntl(2), F_SETLEASE).
+            let limit = waitLimit
+            let result = asCaller(tree) {
+                limit.run { ObjectCalls.truncate(object: object, length: Int64(bitPattern: call.number)) }
+            }
+            return result == -EINTR ? .waits : .result(Int(result))
+        }
         return .result(
             Int(
                 asCaller(tree) {
                     switch call.operation {
-                    case .truncate: ObjectCalls.truncate(object: object, length: Int64(bitPattern: call.number))
                     case .setMode: ObjectCalls.setMode(object, mode: call.mode)
                     case .setOwner: ObjectCalls.setOwner(object, user: call.user, group: call.group)
                     case .setAttribute:

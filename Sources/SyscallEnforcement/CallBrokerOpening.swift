@@ -29,12 +29,13 @@ extension CallBroker {
         if status.isSymbolicLink { return .result(-Int(ELOOP)) }
         let writes = flags & OpenFlags.accessMode != 0 || flags & OpenFlags.truncate != 0
         guard permitsSeen(walk.object, writes ? .write : .openToRead, &judge, state) else { return Self.denied }
-        if ObjectCalls.filesystem(of: walk.object)?.type == ObjectCalls.procFilesystem {
+        let filesystem = ObjectCalls.filesystem(of: walk.object)?.type
+        if filesystem == ObjectCalls.procFilesystem {
             if ProcessMemoryFile.isOne(judge.seen.name) { return Self.denied }
             if writes, !tree.sharesHostName, HostNameSetting.isOne(judge.seen.name) { return Self.denied }
             // Settings there are those of whoever looks.
             if !tree.sharesNamespaces, KernelSettingFile.isOne(judge.seen.name) {
-                return openSetting(call, flags, tree, thread)
+                return openSetting(call, flags, tree, thread, &judge, state)
             }
             if walk.isOwnProcess { return opened(openOwn(flags, tree), flags) }
         }
@@ -45,26 +46,70 @@ extension CallBroker {
         // It is opened through a link of procfs, which is followed; and without O_CREAT, O_EXCL means something else.
         let reopening =
             flags & ~(flags & OpenFlags.create != 0 ? OpenFlags.create | OpenFlags.exclusive : 0) & ~OpenFlags.noFollow
-        guard status.isPipe, flags & OpenFlags.accessMode == OpenFlags.writeOnly, flags & OpenFlags.nonblocking == 0
-        else {
-            return opened(
-                asCaller(tree) { ObjectCalls.open(object: object, flags: reopening | O_NOCTTY) }, flags)
+        guard !tree.sharesNamespaces, OpenersObject.isOne(judge.seen.name, status, filesystem: filesystem) else {
+            return reopen(object, status, reopening, tree)
         }
-        // Nobody may be kept waiting here for a reader that may never come (fifo(7)).
-        let pipe = asCaller(tree) { ObjectCalls.open(object: object, flags: reopening | OpenFlags.nonblocking) }
-        if pipe == -ENXIO { return .waits }
-        if pipe >= 0 { RawDescriptor.setNonblocking(pipe, false) }
-        return opened(pipe, flags)
+        let entered = identity.enterNamespaces(of: thread)
+        let answer = entered == 0 ? reopen(object, status, reopening, tree) : Self.denied
+        // In namespaces that are not ours the next call would be decided by what others set.
+        guard identity.leaveNamespaces() == 0 else { exit(1) }
+        return answer
     }
 
-    /// A setting of the caller's own namespaces.
-    private mutating func openSetting(
-        _ call: PathCall, _ flags: Int32, _ tree: TreeTable.Tree, _ thread: Int32
+    /// Opens an object that is there, without being kept waiting for anybody else.
+    private mutating func reopen(
+        _ object: Int32, _ status: ObjectStatus, _ flags: Int32, _ tree: TreeTable.Tree
     ) -> Answer {
+        let mode = flags & OpenFlags.accessMode
+        let isHalfOfPipe = status.isPipe && mode != OpenFlags.readWrite
+        guard flags & OpenFlags.nonblocking == 0, status.isRegularFile || isHalfOfPipe else {
+            let limit = waitLimit
+            // A terminal waits for its line, and nothing tells when that is there.
+            let descriptor =
+                status.isDirectory
+                ? asCaller(tree) { ObjectCalls.open(object: object, flags: flags) }
+                : asCaller(tree) { limit.run { ObjectCalls.open(object: object, flags: flags | O_NOCTTY) } }
+            return descriptor == -EINTR ? .waits : opened(descriptor, flags)
+        }
+        // What would wait says so then: a file for a lease (fcntl(2)), a pipe for its other end, which may never come (fifo(7)).
+        let descriptor = asCaller(tree) { ObjectCalls.open(object: object, flags: flags | OpenFlags.nonblocking) }
+        if descriptor == (isHalfOfPipe ? -ENXIO : -EAGAIN) { return .waits }
+        guard descriptor >= 0 else { return opened(descriptor, flags) }
+        if isHalfOfPipe, mode == OpenFlags.readOnly, !Pipe.isWritten(descriptor) {
+            // Kept open, so that whoever wants to write finds a reader.
+            return .waitsFor(SocketWait(socket: descriptor, forRoom: false, isSilent: true))
+        }
+        RawDescriptor.setNonblocking(descriptor, false)
+        return opened(descriptor, flags)
+    }
+
+    /// Goes on with a pipe that was opened to be read, once somebody has come to write into it.
+    func read(
+        _ wait: SocketWait, _ call: PathCall, _ judge: inout CallJudge, _ state: UnsafePointer<EnforcementState>
+    ) -> Answer {
+        guard judge.look(at: wait.socket) != nil, permitsSeen(wait.socket, .openToRead, &judge, state) else {
+            return Self.denied
+        }
+        guard Pipe.isWritten(wait.socket) else { return .waitsFor(wait) }
+        let pipe = RawDescriptor.duplicate(wait.socket)
+        if pipe >= 0 { RawDescriptor.setNonblocking(pipe, false) }
+        return opened(pipe, Int32(bitPattern: call.flags))
+    }
+
+    /// A setting of the caller's own namespaces. Its name is looked up once more there, and can lead elsewhere by then: the rules are asked
+    /// about what it leads to now.
+    private mutating func openSetting(
+        _ call: PathCall, _ flags: Int32, _ tree: TreeTable.Tree, _ thread: Int32, _ judge: inout CallJudge,
+        _ state: UnsafePointer<EnforcementState>
+    ) -> Answer {
+        let writes = flags & OpenFlags.accessMode != 0 || flags & OpenFlags.truncate != 0
         var result = identity.enterNamespaces(of: thread)
         if result == 0 { result = find(call.path, path, goal(call), thread, tree, new: false) }
         var descriptor: Int32 = -EACCES
-        if result == 0 {
+        if result == 0, OwnProcess.isOnProcfs(walk.object), judge.look(at: walk.object) != nil,
+            KernelSettingFile.isOne(judge.seen.name), !ProcessMemoryFile.isOne(judge.seen.name),
+            permitsSeen(walk.object, writes ? .write : .openToRead, &judge, state)
+        {
             let object = walk.object
             descriptor = asCaller(tree) { ObjectCalls.open(object: object, flags: flags & ~OpenFlags.create) }
         }

@@ -120,7 +120,7 @@ package struct CallLoop {
         }
         let kind = table.kind(notification)
         if let call = PathCall(kind, notification), !(call.operation == .open && call.flags & Self.pathOnly != 0) {
-            return perform(call, tree, state)
+            return perform(call, tree, state, wait)
         }
         if let request = SocketRequest(kind, notification) { return perform(request, tree, state, wait) }
         let isStarting = trees.isStarting(tree)
@@ -194,7 +194,7 @@ package struct CallLoop {
     }
 
     private mutating func perform(
-        _ call: PathCall, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
+        _ call: PathCall, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>, _ wait: SocketWait?
     ) -> Decision {
         let isStarting = trees.isStarting(tree)
         judge.begin(
@@ -209,7 +209,9 @@ package struct CallLoop {
             return end(.result(-Int(EPERM)), tree, state)
         }
         let tracked = call.countsRepeats && canComeTwice(tree) ? unanswered : nil
-        return end(broker.run(call, notification, in: tree, &judge, state, unanswered: tracked), tree, state, tracked)
+        return end(
+            broker.run(call, notification, in: tree, &judge, state, unanswered: tracked, wait: wait), tree, state,
+            tracked)
     }
 
     /// Answers a call that was performed or refused, and reports.

@@ -7,6 +7,8 @@ extension CallLoop {
     /// What the kernel makes of a call that a signal ended: done again or EINTR, as the signal's handler wants it (`ERESTARTSYS`,
     /// linux/errno.h). Programs never see it.
     private static let restart = 512
+    /// Nanoseconds after which calls that are tried again have to wait for new ones.
+    private static let retrySpan: UInt64 = 2_000_000
 
     /// Puts the call at hand aside.
     mutating func hold(_ slot: Int, _ tree: TreeTable.Tree, _ wait: SocketWait?) {
@@ -28,7 +30,7 @@ extension CallLoop {
     private func putBack(_ call: WaitingCalls.Call) {
         var call = call
         // In line first: what happens meanwhile must find it.
-        if let wait = call.wait, call.vainWakes < WaitingCalls.vainWakeLimit {
+        if let wait = call.wait, !wait.isSilent, call.vainWakes < WaitingCalls.vainWakeLimit {
             waiting.append(call)
             guard trees.watch(wait.socket, held: call.held, forRoom: wait.forRoom) == 0 else { return }
         } else {
@@ -46,17 +48,19 @@ extension CallLoop {
         tryAgain(call)
     }
 
-    /// Looks at the calls whose time has come.
+    /// Looks at the calls whose time has come, as long as that keeps nobody else waiting: each can take its time (`WaitLimit`).
     mutating func retry() {
+        let end = KernelClock.monotonic &+ Self.retrySpan
         for _ in 0..<16 {
-            guard var call = waiting.takeDue(KernelClock.monotonic) else { return }
+            let now = KernelClock.monotonic
+            guard now < end, var call = waiting.takeDue(now) else { return }
             guard let wait = call.wait else {
                 tryAgain(call)
                 continue
             }
             trees.unwatch(wait.socket)
             if isOver(call, wait) { continue }
-            guard call.vainWakes < WaitingCalls.vainWakeLimit else {
+            guard call.vainWakes < WaitingCalls.vainWakeLimit, !wait.isSilent else {
                 tryAgain(call)
                 continue
             }

@@ -46,6 +46,7 @@ struct PathWalk {
     /// That directory is the one of descriptors, or of namespaces.
     private var isOwnList = false
     private let protectsLinks: Bool
+    private let own = OwnProcess()
 
     /// Reads the kernel's settings.
     init() { protectsLinks = (try? KernelSetting.number("fs/protected_symlinks")) != 0 }
@@ -94,11 +95,16 @@ struct PathWalk {
 
     // MARK: - Without links
 
-    /// The kernel's own walk, `nil` when there is a link on the way or the kernel has no openat2 (5.6).
+    /// The kernel's own walk, `nil` when there is a link on the way, when it ends on procfs, where what lies on the way has to be seen
+    /// (`OwnProcess`), or when the kernel has no openat2 (5.6).
     private mutating func findDirectly(from start: Int32, _ goal: Goal) -> Int32? {
         if case .object(let follow) = goal {
             let found = ObjectCalls.pin(start, rest, follow: follow, resolve: ObjectCalls.noSymbolicLinks)
             if found == -ELOOP || found == -ENOSYS { return nil }
+            if found >= 0, OwnProcess.isOnProcfs(found) {
+                RawDescriptor.close(found)
+                return nil
+            }
             object = max(found, -1)
             return min(found, 0)
         }
@@ -116,6 +122,10 @@ struct PathWalk {
         }
         if parent == -ELOOP || parent == -ENOSYS { return nil }
         guard parent >= 0 else { return parent }
+        if OwnProcess.isOnProcfs(parent) {
+            RawDescriptor.close(parent)
+            return nil
+        }
         let found = pinName(in: parent)
         if found >= 0, case .creation(let follow) = goal, follow, !hasTrailingSlash, Self.isLink(found) {
             RawDescriptor.close(found)
@@ -181,6 +191,11 @@ struct PathWalk {
             // A process may always look at its own, also where the kernel takes us for somebody else.
             if found == -EACCES, isOwnProcess, isOwnList {
                 found = withOwnRights(caller, &identity, honoursCapabilities) { $0.pinName(in: current) }
+            }
+            if found >= 0, own.hides(found, nameBytes, in: current) {
+                RawDescriptor.close(found)
+                RawDescriptor.close(current)
+                return -EACCES
             }
             if isLast, case .entry = goal { return conclude(current, found, goal) }
             if isLast, case .creation = goal, found == -ENOENT || hasTrailingSlash {
@@ -310,6 +325,10 @@ struct PathWalk {
             target = withOwnRights(caller, &identity, honoursCapabilities) { $0.pinName(in: holder, follow: true) }
         }
         guard target >= 0 else { return target }
+        if own.hides(target, buffer: UnsafeMutableRawBufferPointer(start: spare, count: Self.capacity)) {
+            RawDescriptor.close(target)
+            return -EACCES
+        }
         RawDescriptor.close(current)
         current = target
         (isOwnProcess, isOwnList) = (false, false)

@@ -38,6 +38,37 @@ enum KernelSettingFile {
     }
 }
 
+/// What belongs, once it is open, to the namespaces of whoever opened it: a network device that is made through `/dev/net/tun` comes into
+/// that network, `/proc/sysvipc` lists that one's objects, and a control group asks whether it is the opener's own root.
+enum OpenersObject {
+    /// linux/magic.h: CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC.
+    private static let controlGroups: [2 of Int64] = [0x27_E0EB, 0x6367_7270]
+
+    /// Of devices those with a number of the miscellaneous ones, or one that is given away at run time (admin-guide/devices.txt): of tun, macvtap
+    /// and what may come. Not those that are opened most of all, memory and terminals.
+    private static func canBelong(_ major: UInt64) -> Bool {
+        switch major {
+        case 10, 234...254, 384...511: true
+        default: false
+        }
+    }
+
+    /// Whether an object can be one.
+    ///
+    /// - Parameter filesystem: its type.
+    static func isOne(_ name: UnsafeRawBufferPointer?, _ status: ObjectStatus, filesystem: Int64?) -> Bool {
+        if status.isCharacterDevice { return canBelong(status.deviceNumber >> 32) }
+        guard let filesystem else { return true }
+        if filesystem == controlGroups[0] || filesystem == controlGroups[1] { return true }
+        guard filesystem == ObjectCalls.procFilesystem else { return false }
+        guard let name else { return true }
+        let part: StaticString = "/sysvipc/"
+        return name.indices.contains {
+            ByteText.suffix(of: UnsafeRawBufferPointer(rebasing: name[$0...]), after: part) != nil
+        }
+    }
+}
+
 /// Settings of a UTS namespace (uts_namespaces(7)): written by us they would be ours.
 enum HostNameSetting {
     /// Whether an object of procfs with this name is one.

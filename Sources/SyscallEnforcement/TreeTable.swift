@@ -18,7 +18,8 @@ package final class TreeTable: @unchecked Sendable {
         package var listener: Int32
         /// Its user namespace is ours, so that its capabilities mean what ours mean.
         package var honoursCapabilities: Bool
-        /// Its network and IPC namespaces are ours too, so that settings in /proc/sys are the same for both.
+        /// Its network, IPC and cgroup namespaces are ours too, so that settings in /proc/sys are the same for both, and what belongs to the
+        /// namespaces of whoever opens it.
         package var sharesNamespaces: Bool
         /// So is its UTS namespace, where the host's name is.
         package var sharesHostName: Bool

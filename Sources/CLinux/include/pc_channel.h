@@ -74,6 +74,8 @@ void pc_epoll_remove(int epoll, int fd);
 int pc_epoll_wait(int epoll, int timeout, uint64_t *tag);
 /// pipe2(2) with O_CLOEXEC.
 int pc_pipe(int *read_end, int *write_end);
+/// Whether a pipe, opened to be read without waiting when it had no writer, has one now or had one since: 1, 0, or -errno.
+int pc_pipe_is_written(int reader);
 /// CLOCK_MONOTONIC, nanoseconds.
 uint64_t pc_monotonic_nanoseconds(void);
 /// CLOCK_REALTIME, nanoseconds.
