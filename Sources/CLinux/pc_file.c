@@ -171,6 +171,53 @@ ssize_t pc_descriptor_path(int proc, int fd, void *buffer, size_t capacity) {
     return pc_readlink(proc, path, buffer, capacity);
 }
 
+// Whether two descriptors are open on one object, or on one file system.
+static int is_same(int one, int other, int whole) {
+    struct stat first, second;
+    return fstat(one, &first) == 0 && fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
+           (!whole || first.st_ino == second.st_ino);
+}
+
+ssize_t pc_name_in_mount(int proc, const char *mount_point, int object, char *buffer, size_t capacity) {
+    union {
+        struct file_handle header;
+        uint8_t bytes[sizeof(struct file_handle) + 128];
+    } handle = {.header.handle_bytes = 128};
+    int id;
+    if (name_to_handle_at(object, "", &handle.header, &id, AT_EMPTY_PATH) < 0)
+        return -errno;
+    int place = open(mount_point, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (place < 0)
+        return -errno;
+    // By way of the current directory: nothing else of O_PATH will do, and to open it otherwise would be an event, and pin the mount.
+    int error = !is_same(place, object, 0) ? ENODEV : fchdir(place) < 0 ? errno : 0;
+    close(place);
+    if (error != 0)
+        return -error;
+    int found = open_by_handle_at(AT_FDCWD, &handle.header, O_PATH | O_CLOEXEC);
+    error = found < 0 ? errno : 0;
+    if (chdir("/") < 0 && error == 0)
+        error = errno;
+    if (error != 0) {
+        if (found >= 0)
+            close(found);
+        return -error;
+    }
+    ssize_t length = pc_descriptor_path(proc, found, buffer, capacity - 1);
+    struct stat status;
+    int is_gone = fstat(found, &status) == 0 && status.st_nlink == 0;
+    close(found);
+    if (length <= 0)
+        return length == 0 ? -ENOENT : length;
+    buffer[length] = 0;
+    // Of what is not below the mount's own root it has a name, too, but it leads elsewhere.
+    int named = is_gone ? -1 : open(buffer, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int is_right = is_gone || (named >= 0 && is_same(named, object, 1));
+    if (named >= 0)
+        close(named);
+    return is_right ? length : -ENOENT;
+}
+
 int pc_openat(int directory, const char *path, int flags, uint32_t mode) {
     int fd;
     do

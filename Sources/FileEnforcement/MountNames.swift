@@ -95,6 +95,29 @@ struct MountNames {
             mountPoint: text(mount.pointOffset, mount.pointLength), into: buffer)
     }
 
+    /// Finds the host's name for an object that was reached through a mount that the host does not have, by the object itself: what other mounts are
+    /// called, and how many there are, is for whoever made them to say. Changes the thread's current directory.
+    ///
+    /// - Parameter object: descriptor.
+    /// - Returns: the length of the name; `nil` when it has none that can be told so.
+    func name(ofObject object: Int32, device: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int? {
+        for index in 0..<mountCount where mounts[index].device == device && mounts[index].canonical == index {
+            let mount = mounts[index]
+            let length = withUnsafeTemporaryAllocation(of: CChar.self, capacity: mount.pointLength + 2) { point in
+                guard let base = point.baseAddress else { return -36 }
+                // The root's is kept empty.
+                base[0] = CChar(bitPattern: UInt8(ascii: "/"))
+                for offset in 0..<mount.pointLength {
+                    base[offset] = CChar(bitPattern: bytes[mount.pointOffset + offset])
+                }
+                base[max(mount.pointLength, 1)] = 0
+                return PathName.ofObject(object, below: base, into: buffer)
+            }
+            if length > 0 { return length }
+        }
+        return nil
+    }
+
     /// Turns a path made in a mount of another namespace, described by its mountinfo line, into the host's name.
     func name(
         of path: UnsafeRawBufferPointer, foreign entry: MountEntry, into buffer: UnsafeMutableRawBufferPointer

@@ -55,6 +55,8 @@ package struct PermissionDecider {
     /// Of the object looked at: bytes of its name in `pathBuffer`, and why it could not be identified; negated errnos.
     private var nameLength = 0
     private var identityError: Int32 = 0
+    /// Descriptor of that object, and how many bytes of `path` are behind its name.
+    private var seen: (object: Int32, tail: Int) = (-1, 0)
     /// The event's path in the host's view.
     package private(set) var path = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The other name that decided, if one did.
@@ -118,6 +120,7 @@ package struct PermissionDecider {
         alias = UnsafeRawBufferPointer(start: nil, count: 0)
         path = alias
         nameLength = PathName.ofDescriptor(descriptor, into: pathBuffer)
+        seen = (descriptor, 0)
         identityError = facts.identify(descriptor)
         return identityError
     }
@@ -169,6 +172,7 @@ package struct PermissionDecider {
         alias = UnsafeRawBufferPointer(start: nil, count: 0)
         path = alias
         var length = PathName.ofDescriptor(parent, into: pathBuffer)
+        seen = (parent, name.count)
         guard facts.identify(parent) == 0 else { return .failed(.identityUnavailable, .file, failures) }
         guard length > 0 else { return .failed(.pathUnavailable, .file, failures) }
         guard length + 1 + name.count < pathBuffer.count else { return .failed(.pathTooLong, .file, failures) }
@@ -370,8 +374,29 @@ package struct PermissionDecider {
         if let name = state.pointee.mounts.name(of: path, mountID: facts.object.mountID, into: nameBuffer) {
             return name
         }
+        if facts.containerNumber == 0, let length = hostName(state) { return .translated(length) }
         guard let entry = ForeignMount.find(facts.object.mountID, of: facts.thread) else { return .unknown }
         return state.pointee.mounts.name(of: path, foreign: entry, into: nameBuffer)
+    }
+
+    /// Writes the host's name for what was looked at, which is known by a mount that the host does not have; its length.
+    private func hostName(_ state: UnsafePointer<EnforcementState>) -> Int? {
+        guard
+            var length = state.pointee.mounts.name(
+                ofObject: seen.object, device: facts.object.device, into: nameBuffer)
+        else { return nil }
+        if facts.object.nlink == 0 {
+            length = DeletedSuffix.strippedLength(UnsafeRawBufferPointer(rebasing: nameBuffer[..<length]))
+        }
+        guard seen.tail > 0 else { return length }
+        guard length + 1 + seen.tail <= nameBuffer.count else { return nil }
+        if length > 1 {
+            nameBuffer[length] = UInt8(ascii: "/")
+            length += 1
+        }
+        UnsafeMutableRawBufferPointer(rebasing: nameBuffer[length...]).copyMemory(
+            from: UnsafeRawBufferPointer(rebasing: path[(path.count - seen.tail)...]))
+        return length + seen.tail
     }
 
     /// Another path under which the object was known when its rules were loaded.

@@ -270,6 +270,15 @@ package struct PermissionFacts {
             return translated
         case .unknown?: return end
         case nil:
+            let program = ProcFS.pin(of: pid, "exe")
+            defer { RawDescriptor.close(program) }
+            if program >= 0, let named = state.mounts.name(ofObject: program, device: object.device, into: scratch),
+                named <= buffer.count
+            {
+                buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: scratch[0..<named]))
+                return object.nlink == 0
+                    ? DeletedSuffix.strippedLength(UnsafeRawBufferPointer(rebasing: buffer[0..<named])) : named
+            }
             guard let entry = ForeignMount.find(object.mountID, of: pid) else { return end }
             if case .translated(let translated) = state.mounts.name(of: path, foreign: entry, into: scratch) {
                 buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: scratch[0..<translated]))

@@ -50,6 +50,8 @@ struct PermissionLoop {
 
     /// Runs until asked to stop. Needs a dedicated thread.
     mutating func run() {
+        // What objects are called is found out by way of the current directory (`MountNames`).
+        _ = PathName.separateDirectories()
         while !groups.stop.load(ordering: .acquiring) {
             let group = groups.current.load(ordering: .acquiring)
             var found = group >= 0 && drain(group, of: .host)

@@ -17,4 +17,20 @@ public enum PathName {
         guard let base = buffer.baseAddress else { return -36 }
         return pc_readlink(directory, path, base, buffer.count)
     }
+
+    /// What an object is called below a mount of its file system, whatever mount it was opened through: the length, or a negated errno (ENODEV: the
+    /// mount is of another file system; ENOENT: it has no name there; EOPNOTSUPP: the file system has no handles). The thread's current directory
+    /// is `/` afterwards. An object without links keeps its mark, " (deleted)".
+    ///
+    /// - Parameter mountPoint: ended by a zero byte.
+    public static func ofObject(
+        _ object: Int32, below mountPoint: UnsafePointer<CChar>, into buffer: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        guard let base = buffer.baseAddress, buffer.count > 1 else { return -36 }
+        return pc_name_in_mount(
+            ProcFS.root, mountPoint, object, base.assumingMemoryBound(to: CChar.self), buffer.count)
+    }
+
+    /// Gives the calling thread a root and a current directory of its own: 0 or a negated errno.
+    public static func separateDirectories() -> Int32 { pc_identity_begin() }
 }

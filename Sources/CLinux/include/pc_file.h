@@ -42,6 +42,11 @@ int pc_file_handle(int fd, uint8_t *handle, uint32_t capacity, uint32_t *length,
 /// readlinkat(2): the number of bytes, or -errno. Not terminated. -ENAMETOOLONG if it did not fit.
 ssize_t pc_readlink(int directory, const char *path, void *buffer, size_t capacity);
 
+/// What an object of a file system is called below one of its mounts, whatever mount it was opened through: by its file handle. Changes the
+/// calling thread's current directory, which is / afterwards. Needs CAP_DAC_READ_SEARCH. The length of the path, which is terminated, or -errno:
+/// -ENODEV if the mount is of another file system, -ENOENT if it has no name there, -EOPNOTSUPP without handles.
+ssize_t pc_name_in_mount(int proc, const char *mount_point, int object, char *buffer, size_t capacity);
+
 /// readlink(2) of /proc/self/fd/<fd>, without allocation.
 ssize_t pc_descriptor_path(int proc, int fd, void *buffer, size_t capacity);
 
