@@ -9,7 +9,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_FLAGS ?= -j 2
 FUZZ_SECONDS ?= 300
 # Tests that wait for connections: beside those that calculate, which hold every thread there is, they would wait for long.
-NETWORK_TESTS := ^(RPCServicesTests|RelayServiceTests)\.
+NETWORK_TESTS := ^(RPCServicesTests|RelayServiceTests|NetworkEnforcementTests)\.
 # The relay's page in Chromium, which is a package of 100 MB: `make test-web`.
 BROWSER_TESTS := ^RelayServiceTests\.PageTests
 # Their results are what docs/coverage.md may claim.

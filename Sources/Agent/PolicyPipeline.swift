@@ -387,7 +387,11 @@ final class PolicyPipeline {
         }
         let decisions = try PacketDecisions(of: parts[0].bytes, describing: &rules)
         var network = PolicySets.network(sets.all)
-        network.rulesets[SnapshotBundle.host] = hostRuleset(host.1, decisions, number: number, &rules)
+        network.rulesets[SnapshotBundle.host] = ruleset(host.1, decisions, of: host.0, number: number, &rules)
+        for (workload, policies) in store.workloads.sorted(by: { $0.key < $1.key }) {
+            // Of a tree's rules on sockets and names its calls tell.
+            network.rulesets[workload] = ruleset(policies, PacketDecisions(), of: workload, number: number, &rules)
+        }
         parts += sets.all.sorted { $0.number < $1.number }.map { ($0.number, $0.bytes) }
         let bytes = SnapshotBundle.encode(
             parts,
@@ -397,18 +401,20 @@ final class PolicyPipeline {
         return (bytes, rules, needs ?? TreeNeeds())
     }
 
-    /// What the packet filter does for the host; adds what people are told of the rules.
+    /// What the packet filter does for the host or for a tree; adds what people are told of the rules.
     ///
-    /// - Parameter decisions: what the host's rules on sockets and names mean for packets.
-    private func hostRuleset(
-        _ policies: [Policy], _ decisions: PacketDecisions, number: UInt64, _ rules: inout [RuleDescription]
+    /// - Parameter decisions: what rules on sockets and names mean for packets.
+    private func ruleset(
+        _ policies: [Policy], _ decisions: PacketDecisions, of workload: UInt64, number: UInt64,
+        _ rules: inout [RuleDescription]
     ) -> Ruleset? {
         let network = policies.filter { $0.kind == .network }
         guard !network.isEmpty || !decisions.isEmpty else { return nil }
         let (ruleset, descriptions) = RulesetPlanner.plan(
             network, decisions,
             RulesetPlanner.Settings(
-                posture: postures.network, generation: number, logGroup: packetLogGroup, firstRule: rules.count))
+                posture: postures.network, generation: number, logGroup: packetLogGroup, firstRule: rules.count,
+                workload: workload))
         rules += descriptions
         return ruleset
     }

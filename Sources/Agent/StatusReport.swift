@@ -75,16 +75,18 @@ struct StatusReport {
             let row = RuleCoverageTable.row(
                 for: rule, inTree: rule.workload != SnapshotBundle.host && (!isSet || isSupervised),
                 seesEvents: seesEvents && !isSupervised)
-            let own = (isSet ? notes[rule.workload] ?? [] : active?.notes ?? []).filter {
-                $0.rule == rule.id && rule.id != .none
-            }
+            let all = isSet ? notes[rule.workload] ?? [] : active?.notes ?? []
+            let own = all.filter { $0.rule == rule.id && rule.id != .none }
             let isOff = own.contains { $0.gap.endsFiltering }
+            let scopes = Set((isSet ? all : own).compactMap(\.gap.scope)).sorted().joined(separator: ", ")
             return RuleCoverage(
                 workload: rule.workload, workloadName: name(of: rule.workload, members[rule.workload]),
                 policy: rule.policyName, category: Self.name(rule), subject: rule.subject,
                 action: rule.attributes.action.name, position: rule.position.description,
-                enforcedBy: row.enforcedBy.filter { !isOff || $0 != "nftables" },
-                gaps: row.gaps + own.map(\.gap.text))
+                enforcedBy: row.enforcedBy.filter { !isOff || $0 != "nftables" }.map {
+                    $0 == "nftables" && !scopes.isEmpty ? "nftables (\(scopes))" : $0
+                },
+                gaps: row.gaps + own.map(\.gap).filter { $0.scope == nil }.map(\.text))
         }
     }
 
@@ -117,7 +119,7 @@ struct StatusReport {
     /// What is not covered whatever the rule.
     var gaps: [String] {
         guard let active else { return ["no policies are in force yet"] }
-        var result = active.notes.filter { $0.rule == .none }.map(\.gap.text)
+        var result = active.notes.filter { $0.rule == .none && $0.gap.scope == nil }.map(\.gap.text)
         if !seesEvents {
             result.insert("without fanotify: rules hold in supervised trees ('portcullis run') only", at: 0)
         }

@@ -23,6 +23,7 @@ final class Worker {
     /// The packet filter's rules in force, and what of them is not enforced.
     private var inForce = (rules: NetworkBundle(), names: NameRules())
     private var networkNotes: [UInt64: [PlanNote]] = [:]
+    private var fileNotes: [PlanNote] = []
 
     /// Takes over the descriptors the guardian passed.
     ///
@@ -108,15 +109,16 @@ final class Worker {
             }
             if poll.isReady(1) { frontAlive = readFront() }
             if poll.isReady(2) || poll.isReady(3), let report = enforcer.namesChanged() {
-                Self.tellFront(
-                    ChannelMessage(.planned, number: activeNumber),
-                    PlanReport.encode(networkNotes.merging([SnapshotBundle.host: report.notes], uniquingKeysWith: +)))
+                fileNotes = report.notes
+                tellNotes()
                 Self.tellFront(ChannelMessage(.namesChanged))
             }
             if poll.isReady(4) {
                 for tree in trees.table.takeEnded() {
                     send(.dropListener, number: tree.number)
                     if trees.release(tree) {
+                        packets.remove(tree.workload)
+                        networkNotes[tree.workload] = nil
                         Self.tellFront(ChannelMessage(.workloadEnded, number: tree.workload))
                     }
                 }
@@ -146,7 +148,7 @@ final class Worker {
                 case .serve: serve()
                 case .listener:
                     if let descriptor {
-                        trees.inherit(message.number, listener: descriptor, note: message.text)
+                        inheritTree(message, listener: descriptor)
                         isTaken = true
                     }
                 case .stop:
@@ -165,6 +167,7 @@ final class Worker {
         // Each thread reports with buffers of its own.
         do {
             containers.takeInherited()
+            do { try packets.resume() } catch { AgentLog.error("the network rules stay as they were: \(error)") }
             try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation)))
             try packets.serve(Self.makePacketReporter(RingOwner.packets(incarnation)))
             let shared = try CallLoop.Shared(trees: trees.table, board: board)
@@ -193,17 +196,20 @@ final class Worker {
     /// - Parameter listener: the listener itself; otherwise it is taken from the candidate.
     private func supervise(_ message: ChannelMessage, listener: Int32? = nil) {
         var held: UInt64?
-        let hold: (TreeTable.Tree) -> Bool = { [settings] tree in
+        var networkProblem: String?
+        let hold: (TreeTable.Tree) -> Bool = { [self] tree in
             held = tree.number
+            networkProblem = separate(tree, process: TreeKeeper.Candidate(message.text)?.pid ?? 0)
+            let network = packets.network(of: tree.workload).map { " " + $0.note } ?? ""
             return Channel.send(
                 RoleDescriptor.guardian,
-                ChannelMessage(.holdListener, number: tree.number, text: TreeKeeper.note(tree)),
+                ChannelMessage(.holdListener, number: tree.number, text: TreeKeeper.note(tree) + Array(network.utf8)),
                 descriptor: tree.listener)
                 && Channel.receive(
                     RoleDescriptor.guardian, kind: .listenerHeld,
                     timeoutMilliseconds: Int32(settings.deadlineMilliseconds)) != nil
         }
-        let problem: String
+        var problem: String
         if let candidate = TreeKeeper.Candidate(message.text) {
             problem =
                 (listener.map { trees.take(candidate, listener: $0, hold: hold) } ?? trees.take(candidate, hold: hold))
@@ -212,8 +218,57 @@ final class Worker {
             if let listener { RawDescriptor.close(listener) }
             problem = "not a request of this version"
         }
+        // Nothing runs in it yet: its gate stays shut.
+        if problem.isEmpty, let networkProblem { problem = networkProblem }
         if !problem.isEmpty, let held { send(.dropListener, number: held) }
         Self.tellFront(ChannelMessage(.supervised, number: message.number, text: problem))
+    }
+
+    /// Words of a tree's note before what tells its packets.
+    private static let treeWords = 3
+
+    private func inheritTree(_ message: ChannelMessage, listener: Int32) {
+        trees.inherit(message.number, listener: listener, note: message.text)
+        let words = String(decoding: message.text, as: UTF8.self).split(separator: " ")
+        guard words.count > Self.treeWords, let workload = UInt64(words[1]),
+            let network = WorkloadNetwork(note: words[Self.treeWords...])
+        else { return }
+        packets.inherit(network, of: workload)
+        filterTree(workload)
+    }
+
+    /// Has the packets of a tree that has rules for them told from others', and puts the rules in force; why that cannot be, as one line.
+    private func separate(_ tree: TreeTable.Tree, process: Int32) -> String? {
+        guard tree.workload != SnapshotBundle.host, !SnapshotBundle.isContainer(tree.workload),
+            inForce.rules.rulesets[tree.workload] != nil
+        else { return nil }
+        do { try packets.add(process: process, as: tree.workload, .tree(tree.workload)) } catch {
+            return "the tree's network cannot be told: \(error)"
+        }
+        return filterTree(tree.workload)
+    }
+
+    /// Puts the rules for packets of a tree in force; why that cannot be, as one line.
+    @discardableResult private func filterTree(_ workload: UInt64) -> String? {
+        do {
+            networkNotes[workload] = try packets.put(
+                inForce.rules.rulesets[workload] ?? Ruleset(logGroup: 0), for: workload)
+            tellNotes()
+            return nil
+        } catch { return "the tree's network rules cannot be put in force: \(error)" }
+    }
+
+    /// What is said of the rules of the host and of trees, which have numbers of their own.
+    private var hostNotes: [PlanNote] {
+        fileNotes
+            + networkNotes.flatMap { workload, notes in
+                notes.filter { workload == SnapshotBundle.host || $0.rule != .none }
+            }
+    }
+
+    private func tellNotes() {
+        Self.tellFront(
+            ChannelMessage(.planned, number: activeNumber), PlanReport.encode([SnapshotBundle.host: hostNotes]))
     }
 
     /// Decides an event that came while there was no worker.
@@ -330,7 +385,7 @@ final class Worker {
         do {
             let region = try SealedRegion(descriptor)
             let notes: [UInt64: [PlanNote]]
-            do { notes = try putInForce(region) } catch {
+            do { notes = try putInForce(region, isHeldBack: false) } catch {
                 Self.tellFront(ChannelMessage(.refused, number: number, text: "\(error)"))
                 return
             }
@@ -346,29 +401,35 @@ final class Worker {
     }
 
     /// Puts everything of a generation in force or, when this throws, nothing.
-    private func putInForce(_ region: SealedRegion) throws -> [UInt64: [PlanNote]] {
+    ///
+    /// - Parameter isHeldBack: the rules for packets are in force already.
+    private func putInForce(_ region: SealedRegion, isHeldBack: Bool) throws -> [UInt64: [PlanNote]] {
         let bundle = try SnapshotBundle(validating: region.bytes)
         let rules = try NetworkBundle(decoding: UnsafeRawBufferPointer(rebasing: region.bytes[bundle.network]))
         let names = NameRules(bundle, keptBy: region)
         // The packet filter first: it alone can put back what was there before.
         let host = NetworkBundle(rules.rulesets.filter { !SnapshotBundle.isSet($0.key) })
-        networkNotes = try packets.load(host, names: names, generation: bundle.host.generation)
-        do {
-            let report = try enforcer.load(region.bytes, handover: handover)
-            inForce = (host, names)
-            containers.add(bundle, rules, memory: region, isAll: true)
-            return [
-                networkNotes, [SnapshotBundle.host: report.notes], containers.assign(bundle),
-            ].reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
-        } catch {
-            _ = try? packets.load(inForce.rules, names: inForce.names, generation: activeNumber)
+        let notes = try packets.load(
+            host.rulesets[SnapshotBundle.host], names: names, generation: bundle.host.generation, isHeldBack: isHeldBack
+        )
+        do { fileNotes = try enforcer.load(region.bytes, handover: handover).notes } catch {
+            _ = try? packets.load(
+                inForce.rules.rulesets[SnapshotBundle.host], names: inForce.names, generation: activeNumber)
             throw error
         }
+        inForce = (host, names)
+        let trees = networkNotes.keys.filter { $0 != SnapshotBundle.host }
+        networkNotes = [SnapshotBundle.host: notes]
+        for workload in trees { if let problem = filterTree(workload) { AgentLog.error(problem) } }
+        containers.add(bundle, rules, memory: region, isAll: true)
+        return containers.assign(bundle).merging([SnapshotBundle.host: hostNotes], uniquingKeysWith: +)
     }
 
     /// The snapshot that the last worker had in force; the front need not be there.
     private func restoreSnapshot() {
-        guard let region = try? SealedRegion(RoleDescriptor.secondary), let notes = try? putInForce(region) else {
+        guard let region = try? SealedRegion(RoleDescriptor.secondary),
+            let notes = try? putInForce(region, isHeldBack: true)
+        else {
             return
         }
         mapped = region

@@ -35,7 +35,7 @@ static int ask(int socket, const struct nlmsghdr *header) {
     return error < 0 ? error : pc_nf_receive(socket, none, NULL);
 }
 
-int pc_nf_log_bind(int socket, uint16_t group, uint32_t bytes, uint32_t delay) {
+int pc_nf_log_bind(int socket, uint16_t group, uint32_t bytes) {
     char room[256];
     // 4 MiB: about ten thousand packets while nobody reads.
     static const int buffer = 4 << 20;
@@ -48,7 +48,8 @@ int pc_nf_log_bind(int socket, uint16_t group, uint32_t bytes, uint32_t delay) {
     header = begin(room, group);
     struct nfulnl_msg_config_mode mode = {.copy_range = htonl(bytes), .copy_mode = NFULNL_COPY_PACKET};
     mnl_attr_put(header, NFULA_CFG_MODE, sizeof mode, &mode);
-    mnl_attr_put_u32(header, NFULA_CFG_TIMEOUT, htonl(delay));
+    // Each packet by itself, at once: a network that is about to go takes with it what is kept back.
+    mnl_attr_put_u32(header, NFULA_CFG_QTHRESH, htonl(1));
     mnl_attr_put_u16(header, NFULA_CFG_FLAGS, htons(NFULNL_CFG_F_SEQ));
     error = ask(socket, header);
     if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer) < 0)

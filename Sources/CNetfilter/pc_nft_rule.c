@@ -191,9 +191,26 @@ void pc_nft_match_class(struct pc_nft_rule *rule, uint32_t classid) {
     compare(rule, NFT_CMP_EQ, &classid, sizeof classid);
 }
 
-void pc_nft_match_user(struct pc_nft_rule *rule, uint32_t uid) {
+/// The number in the register, with its most significant byte first: in that order numbers are compared.
+static void swap(struct pc_nft_rule *rule) {
+    struct nftnl_expr *expression = add(rule, "byteorder");
+    if (expression == NULL)
+        return;
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_BYTEORDER_SREG, NFT_REG_1);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_BYTEORDER_DREG, NFT_REG_1);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_BYTEORDER_LEN, sizeof(uint32_t));
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_BYTEORDER_SIZE, sizeof(uint32_t));
+}
+
+void pc_nft_match_users(struct pc_nft_rule *rule, uint32_t first, uint32_t last) {
     meta(rule, NFT_META_SKUID);
-    compare(rule, NFT_CMP_EQ, &uid, sizeof uid);
+    if (first == last)
+        return compare(rule, NFT_CMP_EQ, &first, sizeof first);
+    uint32_t from = htonl(first);
+    uint32_t to = htonl(last);
+    swap(rule);
+    range(rule, &from, &to, sizeof from);
 }
 
 void pc_nft_match_quota(struct pc_nft_rule *rule, const char *quota) {
@@ -232,17 +249,9 @@ void pc_nft_match_payload_byte(struct pc_nft_rule *rule, uint32_t offset, uint8_
 }
 
 void pc_nft_match_shorter(struct pc_nft_rule *rule, uint32_t length) {
-    // Compared byte by byte, so the most significant comes first, as in set elements.
     uint32_t number = htonl(length);
     meta(rule, NFT_META_LEN);
-    struct nftnl_expr *swap = add(rule, "byteorder");
-    if (swap == NULL)
-        return;
-    nftnl_expr_set_u32(swap, NFTNL_EXPR_BYTEORDER_SREG, NFT_REG_1);
-    nftnl_expr_set_u32(swap, NFTNL_EXPR_BYTEORDER_DREG, NFT_REG_1);
-    nftnl_expr_set_u32(swap, NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
-    nftnl_expr_set_u32(swap, NFTNL_EXPR_BYTEORDER_LEN, sizeof number);
-    nftnl_expr_set_u32(swap, NFTNL_EXPR_BYTEORDER_SIZE, sizeof number);
+    swap(rule);
     compare(rule, NFT_CMP_LT, &number, sizeof number);
 }
 

@@ -67,10 +67,29 @@ public struct PlanNote: Sendable, Hashable {
         case quotaUnavailable
         /// Nobody tells what the network rules refuse.
         case packetsUnlogged
-        /// The container has the host's network, whose packets are not known to be its own.
+        /// The workload shares the host's network, and nothing tells its packets from others'.
         case hostNetwork
         /// A container's rule covers too much of a file system that it shares for marks on objects.
         case mountsOnly
+        /// The workload shares the host's network, and nothing tells the packets that are for it.
+        case arrivalsIndistinct
+        /// Its packets are told by its users, which others can be too.
+        case sharesUsers
+        /// Its packets are told by a cgroup that its processes can leave.
+        case leavesCgroup
+        /// No gap: what its packets are told by.
+        case toldByNetwork, toldByCgroup, toldByClass, toldByUsers
+
+        /// What tells a workload's packets from others', as people read it behind the mechanism; `nil` for a gap.
+        public var scope: String? {
+            switch self {
+            case .toldByNetwork: "own network namespace"
+            case .toldByCgroup: "cgroup v2"
+            case .toldByClass: "net_cls"
+            case .toldByUsers: "uid"
+            default: nil
+            }
+        }
 
         /// The packet filter does nothing for the rule.
         public var endsFiltering: Bool {
@@ -94,7 +113,15 @@ public struct PlanNote: Sendable, Hashable {
             case .packetsUnlogged: "no alerts of network rules: their log group has another reader, or there is none"
             case .mountsOnly:
                 "on volumes, and on a root that is not a file system of its own (vfs): not through mounts that the container makes itself"
-            case .hostNetwork: "the container shares the host's network: its packets are not told from the host's"
+            case .hostNetwork:
+                "the workload shares the host's network: no cgroup, net_cls class or user of its own tells its packets from others'"
+            case .arrivalsIndistinct:
+                "the workload shares the host's network, and only a cgroup of version 2 would tell what arrives for it"
+            case .leavesCgroup:
+                "a process of the tree that may write to the cgroup filesystem can leave the cgroup that its packets are told by"
+            case .sharesUsers:
+                "it holds for everybody else with the same users, too: nothing else tells the workload's packets"
+            case .toldByNetwork, .toldByCgroup, .toldByClass, .toldByUsers: scope ?? ""
             case .markRefused: "the kernel refused a mark; see the metric mark-failures"
             }
         }

@@ -48,7 +48,9 @@ public struct NetfilterRule {
     /// The net_cls class of the socket.
     public func matchClass(_ id: UInt32) { pc_nft_match_class(raw, id) }
     /// The user of the socket.
-    public func matchUser(_ uid: UInt32) { pc_nft_match_user(raw, uid) }
+    public func matchUsers(_ uids: ClosedRange<UInt32>) {
+        pc_nft_match_users(raw, uids.lowerBound, uids.upperBound)
+    }
     /// More than its bytes went through the quota.
     public func matchQuota(_ name: String) { pc_nft_match_quota(raw, name) }
     /// At most so many packets a second after a burst.

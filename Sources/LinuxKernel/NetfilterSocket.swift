@@ -136,13 +136,9 @@ public struct NetfilterSocket: ~Copyable, Sendable {
         return changes
     }
 
-    /// Makes this socket the reader of a group of nfnetlink_log. EBUSY when it has one already.
-    ///
-    /// - Parameters:
-    ///   - bytes: of each packet.
-    ///   - delay: hundredths of a second that packets may be kept back to come together.
-    public func bindLog(group: UInt16, bytes: UInt32, delay: UInt32) throws(KernelError) {
-        try KernelError.check("nfnetlink_log", pc_nf_log_bind(socket.raw, group, bytes, delay))
+    /// Makes this socket the reader of a group of nfnetlink_log, of so many bytes of each packet. EBUSY when it has one already.
+    public func bindLog(group: UInt16, bytes: UInt32) throws(KernelError) {
+        try KernelError.check("nfnetlink_log", pc_nf_log_bind(socket.raw, group, bytes))
     }
 
     /// Reads logged packets; false when some were lost because nobody read them in time.

@@ -15,14 +15,17 @@ public struct NetworkNamespace: ~Copyable, Sendable {
         descriptor = try PathOpening.open("/proc/\(process)/ns/net", flags: OpenFlags.readOnly)
     }
 
-    /// Whether the calling process is in it too.
+    /// Whether the calling thread is in it too.
     public var isOwn: Bool {
         var own = ObjectStatus()
-        guard ProcFS.object(of: getpid(), "ns/net", into: &own) == 0,
+        guard ProcFS.object(of: KernelThread.currentID, "ns/net", into: &own) == 0,
             let status = try? ObjectStatus.of(descriptor: descriptor.raw)
         else { return false }
         return own.isSameObject(as: status)
     }
+
+    /// Its number: never the same for two that exist at a time. 0 when it cannot be told.
+    public var number: UInt64 { (try? ObjectStatus.of(descriptor: descriptor.raw))?.inode ?? 0 }
 
     /// Runs `body` on a thread of its own in this namespace, and waits for it. Sockets that it opens stay there. Needs
     /// CAP_SYS_ADMIN over the namespace.

@@ -64,11 +64,11 @@ public struct DomainDecisions: Sendable, Hashable {
     }
 
     /// Says of the rules on names which hold for packets, and how far.
-    public func describe(_ rules: inout [RuleDescription]) {
+    public func describe(_ rules: inout [RuleDescription], of workload: UInt64) {
         let beyond = Set(beyondLimit)
         let excepted = Set(withExceptions)
         for index in rules.indices
-        where rules[index].category == .dns && rules[index].workload == SnapshotBundle.host
+        where rules[index].category == .dns && rules[index].workload == workload
             && rules[index].sources.isEmpty
         {
             rules[index].isOfPackets = true

@@ -4,6 +4,8 @@ import PolicyEngine
 /// What was reported lately: a flow that is refused sends its packet again and again, and one alert is enough.
 struct FlowMemory {
     private struct Key: Hashable {
+        /// Workloads can have the same rules.
+        var workload: UInt64
         var rule: UInt32
         /// The numbers of rules mean something in their generation only.
         var generation: UInt64
@@ -24,13 +26,15 @@ struct FlowMemory {
     ///
     /// - Parameter now: CLOCK_MONOTONIC, nanoseconds.
     mutating func isNew(_ flow: PacketFlow, _ tag: PacketTag, now: UInt64) -> Bool {
-        let key = Key(rule: tag.rule, generation: tag.generation, flow: flow.origin == .quota ? nil : flow)
+        let key = Key(
+            workload: tag.workload ?? 0, rule: tag.rule, generation: tag.generation,
+            flow: flow.origin == .quota ? nil : flow)
         return isNew(key, until: flow.origin == .quota ? .max : now + Self.silence, now)
     }
 
     /// The same of a query.
     mutating func isNew(_ name: [UInt8], _ tag: PacketTag, rule: RuleID, now: UInt64) -> Bool {
-        let key = Key(rule: rule.rawValue, generation: tag.generation, query: name)
+        let key = Key(workload: tag.workload ?? 0, rule: rule.rawValue, generation: tag.generation, query: name)
         return isNew(key, until: now + Self.silence, now)
     }
 

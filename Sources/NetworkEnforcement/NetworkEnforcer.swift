@@ -1,4 +1,3 @@
-import EventRing
 import FileEnforcement
 import LinuxKernel
 import PolicyEngine
@@ -6,13 +5,25 @@ import Synchronization
 
 /// Keeps the tables of the host and of containers: puts rulesets in force, makes them again when somebody else changed them,
 /// begins quotas anew, and tells of what they refuse. Packets never wait for it: the kernel decides them.
+///
+/// What a workload with a network of its own has to pass is in a table there; the rules of one that shares the host's network are part of the
+/// host's table, for packets of its scope.
 public final class NetworkEnforcer: Sendable {
-    private struct State: ~Copyable {
+    struct State: ~Copyable {
+        /// By workload; the host's has the rules of those that share its network too.
         var tables: [UInt64: NetworkTable] = [:]
-        /// Containers that have the host's network.
-        var sharing: Set<UInt64> = []
+        /// Of workloads that are no more: what they logged is still to be read.
+        var ended: [(workload: UInt64, table: NetworkTable)] = []
+        /// What is told of the packets of workloads that share the host's network.
+        var networks: [UInt64: WorkloadNetwork] = [:]
+        /// The rules of the host, and of workloads that share its network.
+        var rules: [UInt64: Ruleset] = [:]
+        /// The host's table stays as it is for now.
+        var isHeldBack = false
         var generation: UInt64 = 0
         var features: NetworkFeatures?
+        /// Cgroups of workloads that are no more: their last process may not have left them yet.
+        var leftovers: [String] = []
         /// Of the last generations: packets are read some time after they were logged.
         var names: [(generation: UInt64, rules: NameRules)] = []
     }
@@ -20,89 +31,113 @@ public final class NetworkEnforcer: Sendable {
     /// Generations whose rules on names are kept.
     private static let history = 4
 
-    private let board: StatusBoard
-    private let state = Mutex(State())
-    private let wake: Int32
+    let board: StatusBoard
+    let state = Mutex(State())
+    let wake: Int32
     private let mayFilter: Bool
+    private let connect: @Sendable (NetworkTable.Sockets) -> any RulesetKernel
 
     /// - Parameter mayFilter: this process has CAP_NET_ADMIN.
-    public init(board: StatusBoard, mayFilter: Bool) throws(KernelError) {
+    public convenience init(board: StatusBoard, mayFilter: Bool) throws(KernelError) {
+        try self.init(board: board, mayFilter: mayFilter) {
+            NetfilterKernel(requests: $0.requests, monitor: $0.monitor)
+        }
+    }
+
+    /// - Parameter connect: makes of the sockets of a table what it asks.
+    init(
+        board: StatusBoard, mayFilter: Bool, connect: @escaping @Sendable (NetworkTable.Sockets) -> any RulesetKernel
+    ) throws(KernelError) {
         self.board = board
         self.mayFilter = mayFilter
+        self.connect = connect
         wake = try EventDescriptor.make()
     }
 
-    /// Puts the rulesets of a generation in force, in place of what there was: of all workloads or, when this throws, of none.
+    // MARK: - Rules
+
+    /// Puts the host's rules of a generation in force, in place of what there was; when this throws, nothing has changed.
     ///
-    /// - Parameter names: what the policies of the generation say of names.
-    /// - Returns: what of them is not enforced, by workload.
+    /// - Parameters:
+    ///   - names: what the policies of the generation say of names.
+    ///   - isHeldBack: the table, which a worker before has made, stays as it is until `resume`: it has rules of workloads that are not known yet.
+    /// - Returns: what of them is not enforced.
     public func load(
-        _ bundle: NetworkBundle, names: NameRules = NameRules(), generation: UInt64
-    ) throws(NetfilterError) -> [UInt64: [PlanNote]] {
-        let result = state.withLock { state in
+        _ ruleset: Ruleset?, names: NameRules = NameRules(), generation: UInt64, isHeldBack: Bool = false
+    ) throws(NetfilterError) -> [PlanNote] {
+        let result = state.withLock { state -> Result<[PlanNote], NetfilterError> in
             // Before the first packet is logged in their name.
             state.names.removeAll { $0.generation == generation }
             state.names.append((generation, names))
             if state.names.count > Self.history { state.names.removeFirst() }
-            return load(bundle, generation, &state)
+            if isHeldBack { state.isHeldBack = true }
+            openHost(&state)
+            return put(ruleset ?? Ruleset(logGroup: 0), SnapshotBundle.host, &state).map { notes in
+                state.generation = generation
+                return notes
+            }
         }
         EventDescriptor.signal(wake)
         return try result.get()
     }
 
-    private func load(
-        _ bundle: NetworkBundle, _ generation: UInt64, _ state: inout State
-    ) -> Result<[UInt64: [PlanNote]], NetfilterError> {
-        var notes: [UInt64: [PlanNote]] = [:]
-        var done: [(table: NetworkTable, before: Ruleset)] = []
-        openHost(&state)
-        // Containers that lost all their rules too.
-        let workloads = Set(bundle.rulesets.keys).union(state.tables.keys)
-        for workload in workloads.sorted() {
-            let wanted = bundle.rulesets[workload] ?? Ruleset(logGroup: 0)
-            let before = state.tables[workload]?.ruleset
-            do {
-                let found = try put(wanted, workload, &state)
-                if !found.isEmpty { notes[workload] = found }
-            } catch {
-                for (table, before) in done { try? table.apply(before, now: KernelClock.monotonic) }
-                return .failure(error)
-            }
-            if let table = state.tables[workload], let before { done.append((table, before)) }
+    /// Puts in force what was held back.
+    public func resume() throws(NetfilterError) {
+        let result = state.withLock { state -> Result<Void, NetfilterError> in
+            guard state.isHeldBack else { return .success(()) }
+            state.isHeldBack = false
+            return applyHost(&state)
         }
-        state.generation = generation
-        countRules(state)
-        return .success(notes)
+        EventDescriptor.signal(wake)
+        try result.get()
     }
 
     /// Puts the ruleset of one workload in force, in place of what there was of it.
     ///
     /// - Returns: what of it is not enforced.
     public func put(_ ruleset: Ruleset, for workload: UInt64) throws(NetfilterError) -> [PlanNote] {
-        let result = state.withLock { state -> Result<[PlanNote], NetfilterError> in
-            defer { countRules(state) }
-            do throws(NetfilterError) { return .success(try put(ruleset, workload, &state)) } catch {
-                return .failure(error)
-            }
-        }
+        let result = state.withLock { put(ruleset, workload, &$0) }
         EventDescriptor.signal(wake)
         return try result.get()
     }
 
     private func put(
         _ wanted: Ruleset, _ workload: UInt64, _ state: inout State
-    ) throws(NetfilterError) -> [PlanNote] {
-        var notes: Set<PlanNote> = []
-        if let table = state.tables[workload] {
-            let features = features(&state, table, wanted)
-            try table.apply(wanted.reduced(to: features), now: KernelClock.monotonic)
-            notes.formUnion(Self.notes(wanted, features))
+    ) -> Result<[PlanNote], NetfilterError> {
+        if workload == SnapshotBundle.host || state.networks[workload] != nil {
+            let before = state.rules[workload]
+            state.rules[workload] = wanted.isEmpty ? nil : wanted
+            if case .failure(let error) = applyHost(&state) {
+                state.rules[workload] = before
+                return .failure(error)
+            }
+        } else if let table = state.tables[workload] {
+            do throws(NetfilterError) {
+                try table.apply(
+                    wanted.reduced(to: features(&state, needed: !wanted.isEmpty)), now: KernelClock.monotonic)
+            } catch { return .failure(error) }
             table.bindLog()
-            if !table.isLogBound { notes.insert(PlanNote(rule: .none, gap: .packetsUnlogged)) }
-        } else if !wanted.isEmpty {
-            notes.formUnion(Self.notes(wanted, sharesNetwork: state.sharing.contains(workload)))
+            countRules(state)
         }
-        return notes.sorted { $0.rule.rawValue < $1.rule.rawValue }
+        let notes = Set(notes(on: wanted, of: workload, &state))
+        return .success(notes.sorted { ($0.rule.rawValue, $0.gap.rawValue) < ($1.rule.rawValue, $1.gap.rawValue) })
+    }
+
+    /// Puts in force what the host's table is to hold.
+    private func applyHost(_ state: inout State) -> Result<Void, NetfilterError> {
+        guard !state.isHeldBack, let table = state.tables[SnapshotBundle.host] else { return .success(()) }
+        let features = features(&state, needed: !state.rules.isEmpty)
+        let own = (state.rules[SnapshotBundle.host] ?? Ruleset(logGroup: 0)).reduced(to: features)
+        let shared = state.networks.sorted { $0.key < $1.key }.compactMap { workload, network -> Ruleset.Scoped? in
+            guard case .shared(let scope, _, _) = network, let ruleset = state.rules[workload] else { return nil }
+            return Ruleset.Scoped(workload: workload, scope: scope, ruleset: ruleset.reduced(to: features))
+        }
+        do throws(NetfilterError) {
+            try table.apply(own.joined(with: shared), now: KernelClock.monotonic)
+        } catch { return .failure(error) }
+        table.bindLog()
+        countRules(state)
+        return .success(())
     }
 
     private func countRules(_ state: borrowing State) {
@@ -110,9 +145,10 @@ public final class NetworkEnforcer: Sendable {
     }
 
     /// What this kernel offers; asked once, and not at all while no policy needs it.
-    private func features(_ state: inout State, _ table: NetworkTable, _ wanted: Ruleset) -> NetworkFeatures {
-        if wanted.isEmpty { return .all }
+    private func features(_ state: inout State, needed: Bool = true) -> NetworkFeatures {
+        if !needed { return .all }
         if let known = state.features { return known }
+        guard let table = state.tables.values.first else { return [] }
         let features = table.features
         state.features = features
         return features
@@ -122,51 +158,97 @@ public final class NetworkEnforcer: Sendable {
         guard mayFilter, state.tables[SnapshotBundle.host] == nil, let sockets = try? NetworkTable.Sockets() else {
             return
         }
-        state.tables[SnapshotBundle.host] = NetworkTable(sockets)
+        state.tables[SnapshotBundle.host] = NetworkTable(sockets, connect(sockets))
     }
 
-    /// Why a ruleset that has no table is not enforced.
-    private static func notes(_ ruleset: Ruleset, sharesNetwork: Bool) -> [PlanNote] {
-        // What only lets packets through has no chain of its own to be known by.
-        (ruleset.policyRules + [.none]).map {
-            PlanNote(rule: $0, gap: sharesNetwork ? .hostNetwork : .packetsUnfiltered)
+    /// What of a workload's rules is not enforced, and by what its packets are told.
+    private func notes(on ruleset: Ruleset, of workload: UInt64, _ state: inout State) -> [PlanNote] {
+        guard !ruleset.isEmpty else { return [] }
+        let network = state.networks[workload]
+        guard let table = state.tables[network == nil ? workload : SnapshotBundle.host] else {
+            return ruleset.notes(.packetsUnfiltered)
         }
-    }
-
-    private static func notes(_ ruleset: Ruleset, _ features: NetworkFeatures) -> [PlanNote] {
-        let missing = ruleset.needs.subtracting(features)
-        if !missing.isDisjoint(with: [.tables, .flows]) { return notes(ruleset, sharesNetwork: false) }
-        var notes: [PlanNote] = []
-        if missing.contains(.logs) { notes.append(PlanNote(rule: .none, gap: .packetsUnlogged)) }
-        if missing.contains(.quotas) {
-            notes += ruleset.quotaRules.map { PlanNote(rule: $0, gap: .quotaUnavailable) }
+        if network == .indistinct { return ruleset.notes(.hostNetwork) }
+        var notes = ruleset.notes(lacking: features(&state))
+        if !table.isLogBound { notes.append(PlanNote(rule: .none, gap: .packetsUnlogged)) }
+        guard case .shared(let scope, _, let directory)? = network else {
+            return workload == SnapshotBundle.host ? notes : notes + ruleset.notes(.toldByNetwork)
+        }
+        notes += ruleset.notes(scope.note)
+        if !directory.isEmpty { notes += ruleset.policyRules.map { PlanNote(rule: $0, gap: .leavesCgroup) } }
+        if !scope.tellsArriving {
+            notes += ruleset.rules(reachedFrom: { $0.hook == .input }).map {
+                PlanNote(rule: $0, gap: .arrivalsIndistinct)
+            }
+        }
+        if case .users = scope {
+            notes += ruleset.policyRules.map { PlanNote(rule: $0, gap: .sharesUsers) }
         }
         return notes
     }
 
-    // MARK: - Containers
+    // MARK: - Workloads
 
-    /// Takes the network of a container in, whose rules come with the next generation.
-    public func add(process: Int32, as workload: UInt64) throws(KernelError) {
-        guard mayFilter, state.withLock({ $0.tables[workload] == nil && !$0.sharing.contains(workload) }) else {
-            return
-        }
-        let namespace = try NetworkNamespace(of: process)
-        if namespace.isOwn {
-            state.withLock { _ = $0.sharing.insert(workload) }
-            return
-        }
-        let table = NetworkTable(try namespace.run { () throws(KernelError) in try NetworkTable.Sockets() })
-        state.withLock { $0.tables[workload] = table }
+    /// How a new workload's packets are told from others'.
+    public enum Arrival: Sendable {
+        /// It brings its network or its cgroup along.
+        case container
+        /// It is about to begin, in whatever cgroup its starter is in.
+        case tree(UInt64)
     }
 
-    /// A container is no more; its network went with it.
+    /// Takes in where the packets of a workload are, whose rules are put in force next.
+    public func add(process: Int32, as workload: UInt64, _ arrival: Arrival = .container) throws(KernelError) {
+        guard mayFilter, state.withLock({ $0.tables[workload] == nil && $0.networks[workload] == nil }) else { return }
+        let namespace = try NetworkNamespace(of: process)
+        guard namespace.isOwn else {
+            let sockets = try namespace.run { () throws(KernelError) in try NetworkTable.Sockets() }
+            let table = NetworkTable(sockets, connect(sockets))
+            state.withLock { $0.tables[workload] = table }
+            return
+        }
+        let features = state.withLock { state in
+            openHost(&state)
+            return self.features(&state)
+        }
+        let network: WorkloadNetwork =
+            switch arrival {
+            case .container: .sharing(process, features)
+            case .tree(let number): .separating(process, tree: number, features)
+            }
+        state.withLock { $0.networks[workload] = network }
+    }
+
+    /// Takes in what a worker before knew of a workload that shares the host's network.
+    public func inherit(_ network: WorkloadNetwork, of workload: UInt64) {
+        guard mayFilter else { return }
+        state.withLock { $0.networks[workload] = network }
+    }
+
+    /// Where the packets of a workload are that shares the host's network; `nil` for others.
+    public func network(of workload: UInt64) -> WorkloadNetwork? { state.withLock { $0.networks[workload] } }
+
+    /// A workload is no more; a network of its own went with it.
     public func remove(_ workload: UInt64) {
-        state.withLock {
-            $0.tables[workload] = nil
-            $0.sharing.remove(workload)
+        state.withLock { state in
+            if let table = state.tables.removeValue(forKey: workload) { state.ended.append((workload, table)) }
+            guard let network = state.networks.removeValue(forKey: workload) else { return }
+            // What cannot be taken away now names a cgroup that nobody is in any more.
+            if state.rules.removeValue(forKey: workload) != nil { _ = applyHost(&state) }
+            if case .shared(_, _, let directory) = network, !directory.isEmpty { state.leftovers.append(directory) }
+            Self.removeLeftovers(&state)
         }
         EventDescriptor.signal(wake)
+    }
+
+    /// Removes the cgroups that nobody is in any more.
+    static func removeLeftovers(_ state: inout State) {
+        state.leftovers.removeAll { directory in
+            do throws(KernelError) {
+                try CgroupDirectory.remove(directory)
+                return true
+            } catch { return error.errno != 16 }  // EBUSY
+        }
     }
 
     /// Deletes every table.
@@ -184,121 +266,5 @@ public final class NetworkEnforcer: Sendable {
     public static func removeTable() throws(NetfilterError) -> Bool {
         guard let sockets = try? NetworkTable.Sockets() else { return false }
         return try NetworkTable(sockets).remove()
-    }
-
-    // MARK: - Thread
-
-    /// Starts to look after the tables. Reports are written by that thread alone.
-    public func serve(_ reporter: PacketReporter) throws(KernelError) {
-        _ = try KernelThread.start(name: "netfilter") { [self] in
-            var memory = FlowMemory()
-            while true { turn(reporter, &memory) }
-        }
-    }
-
-    private func turn(_ reporter: PacketReporter, _ memory: inout FlowMemory) {
-        var poll = PollSet()
-        poll.add(wake, .readable)
-        let next = state.withLock { state in
-            for table in state.tables.values {
-                poll.add(table.changeDescriptor, .readable)
-                poll.add(table.logDescriptor, .readable)
-            }
-            return state.tables.values.compactMap(\.nextReset).min()
-        }
-        _ = poll.wait(timeoutMilliseconds: Self.patience(until: next))
-        if poll.isReady(0) { EventDescriptor.drain(wake) }
-        state.withLock { state in
-            let now = KernelClock.monotonic
-            let names = state.names
-            for (workload, table) in state.tables {
-                let container = UInt32(truncatingIfNeeded: SnapshotBundle.number(ofContainer: workload))
-                if let intruder = table.readChanges() {
-                    restore(table, intruder, state.generation, container, now, reporter)
-                } else if table.isLost {
-                    try? table.restore(now: now)
-                }
-                if table.resetQuotas(now: now) { memory.forgetQuotas() }
-                readLog(table, workload, names, reporter, &memory)
-                if !table.isLogBound { table.bindLog() }
-            }
-        }
-    }
-
-    /// A second at the latest: what an event was missed of is then seen all the same.
-    private static func patience(until next: UInt64?) -> Int32 {
-        guard let next else { return 1000 }
-        let now = KernelClock.monotonic
-        return next <= now ? 0 : Int32(min(1000, (next - now) / 1_000_000 + 1))
-    }
-
-    private func restore(
-        _ table: NetworkTable, _ intruder: NetworkTable.Intruder, _ generation: UInt64, _ container: UInt32,
-        _ now: UInt64,
-        _ reporter: PacketReporter
-    ) {
-        var row = FailureRow.rulesetChanged
-        do { try table.restore(now: now) } catch { row = .rulesetLost }
-        reporter.report(
-            row, process: intruder.process, name: intruder.name, generation: generation, container: container, board)
-    }
-
-    private func readLog(
-        _ table: NetworkTable, _ workload: UInt64, _ names: [(generation: UInt64, rules: NameRules)],
-        _ reporter: PacketReporter, _ memory: inout FlowMemory
-    ) {
-        guard table.logDescriptor >= 0 else { return }
-        let container = UInt32(truncatingIfNeeded: SnapshotBundle.number(ofContainer: workload))
-        var told = memory
-        let isComplete = table.readLog { packet in
-            board.add(.loggedPackets)
-            guard let tag = PacketTag(packet.prefix), let parsed = PacketHeader.parse(packet.payload) else { return }
-            var flow = parsed.flow
-            flow.isIngress = packet.hook == 1
-            flow.origin = tag.origin
-            let name = table.interfaceName(flow.isIngress ? packet.input : packet.output)
-            for (index, byte) in name.prefix(15).enumerated() { flow.interface[index] = byte }
-            if tag.isQuery {
-                let rules = names.last { $0.generation == tag.generation }?.rules ?? NameRules()
-                let findings = rules.findings(
-                    parsed.content, isStream: flow.transport == 6,
-                    blockedBy: tag.blocks ? RuleID(rawValue: tag.rule) : nil,
-                    of: workload)
-                for finding in findings
-                where told.isNew(finding.name, tag, rule: finding.rule, now: KernelClock.monotonic) {
-                    board.add(.reportedFlows)
-                    reporter.report(finding, flow, tag, uid: packet.uid, container: container, board)
-                }
-                return
-            }
-            guard told.isNew(flow, tag, now: KernelClock.monotonic) else { return }
-            board.add(.reportedFlows)
-            reporter.report(flow, tag, uid: packet.uid, container: container, board)
-        }
-        memory = told
-        if !isComplete { board.count(.packetLogOverflow) }
-    }
-}
-
-extension Ruleset {
-    /// Rules of its chains.
-    var ruleCount: Int { chains.reduce(0) { $0 + $1.rules.count } }
-
-    /// The rules of policies that it has chains for; the rest of them only let packets through.
-    var policyRules: [RuleID] { Self.numbers(of: chains) }
-
-    /// Of them those of quotas.
-    var quotaRules: [RuleID] {
-        let targets = Swift.Set(
-            chains.filter { $0.hook != nil && $0.priority > 0 }.flatMap(\.rules).compactMap { rule in
-                if case .decide(.goto(let chain)) = rule.action { chain } else { nil }
-            })
-        return Self.numbers(of: chains.filter { targets.contains($0.name) })
-    }
-
-    private static func numbers(of chains: [Chain]) -> [RuleID] {
-        chains.compactMap { chain in
-            chain.name.hasPrefix("rule-") ? UInt32(chain.name.dropFirst(5)).map(RuleID.init(rawValue:)) : nil
-        }
     }
 }

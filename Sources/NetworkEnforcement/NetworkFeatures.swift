@@ -20,13 +20,16 @@ public struct NetworkFeatures: OptionSet, Sendable, Hashable {
     /// The cgroup of a socket (nft_socket). Since 5.13.
     public static let cgroups = NetworkFeatures(rawValue: 32)
 
+    /// The class that net_cls gives a socket (nft_meta with CONFIG_CGROUP_NET_CLASSID).
+    public static let classes = NetworkFeatures(rawValue: 64)
+
     /// All that a ruleset can use.
-    public static let all: NetworkFeatures = [.tables, .flows, .logs, .rates, .quotas, .cgroups]
+    public static let all: NetworkFeatures = [.tables, .flows, .logs, .rates, .quotas, .cgroups, .classes]
 
     /// Each with its name, as `probe` prints it.
     public static let names: [(feature: NetworkFeatures, name: String)] = [
         (.tables, "tables"), (.flows, "ct"), (.logs, "log"), (.rates, "limit"), (.quotas, "quota"),
-        (.cgroups, "cgroupv2"),
+        (.cgroups, "cgroupv2"), (.classes, "net_cls"),
     ]
 
     /// Those of this kernel, for the calling process, in its network namespace; none without CAP_NET_ADMIN.
@@ -68,6 +71,7 @@ public struct NetworkFeatures: OptionSet, Sendable, Hashable {
             ruleset.quotas = [Ruleset.Quota(name: "probe", bytes: 1, seconds: 0)]
             rule.matches = [.quota("probe")]
         case .cgroups: rule.matches = [.cgroup(id: 1, level: 1)]
+        case .classes: rule.matches = [.netClass(1)]
         default:
             ruleset.sets = [
                 Ruleset.Set(
@@ -81,6 +85,11 @@ public struct NetworkFeatures: OptionSet, Sendable, Hashable {
     }
 }
 
+extension Ruleset.Chain {
+    /// A base chain with nothing but quotas.
+    var isOfQuotas: Bool { hook != nil && name.hasSuffix("-quota") }
+}
+
 extension Ruleset {
     /// The rules that a kernel with these features can have.
     func reduced(to features: NetworkFeatures) -> Ruleset {
@@ -88,7 +97,7 @@ extension Ruleset {
         var result = self
         if !features.contains(.quotas) {
             result.quotas = []
-            result.chains.removeAll { $0.hook != nil && $0.priority > 0 }
+            result.chains.removeAll(where: \.isOfQuotas)
         }
         for index in result.chains.indices {
             for rule in result.chains[index].rules.indices {

@@ -174,9 +174,6 @@ final class NetworkTable: @unchecked Sendable {
 
     // MARK: - Log
 
-    /// Hundredths of a second that the kernel may keep packets back.
-    private static let logDelay: UInt32 = 5
-
     /// Readable when packets were logged.
     var logDescriptor: Int32 { logGroup == nil ? -1 : log.descriptor }
 
@@ -184,7 +181,7 @@ final class NetworkTable: @unchecked Sendable {
     func bindLog() {
         guard !ruleset.isEmpty, logGroup != ruleset.logGroup else { return }
         isLogBound =
-            (try? log.bindLog(group: ruleset.logGroup, bytes: Ruleset.loggedQueryBytes, delay: Self.logDelay)) != nil
+            (try? log.bindLog(group: ruleset.logGroup, bytes: Ruleset.loggedQueryBytes)) != nil
         if isLogBound { logGroup = ruleset.logGroup }
     }
 

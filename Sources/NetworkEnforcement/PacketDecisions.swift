@@ -1,6 +1,6 @@
 import PolicyEngine
 
-/// What the host's rules on sockets and on names mean for packets, whoever sends them.
+/// What rules on sockets and on names mean for packets, whoever sends them.
 public struct PacketDecisions: Sendable {
     /// By transport.
     public var protocols: [ProtocolDecision] = []
@@ -13,11 +13,15 @@ public struct PacketDecisions: Sendable {
     /// Nothing.
     public init() {}
 
-    /// The decisions of a compiled snapshot of the host.
+    /// The decisions of a compiled snapshot.
     ///
-    /// - Parameter rules: the snapshot's; becomes what people are told of them, too.
-    public init(of snapshot: [UInt8], describing rules: inout [RuleDescription]) throws {
-        let names = rules.filter { $0.category == .dns && $0.workload == SnapshotBundle.host }
+    /// - Parameters:
+    ///   - workload: whose it is.
+    ///   - rules: the snapshot's, and perhaps others'; becomes what people are told of them, too.
+    public init(
+        of snapshot: [UInt8], as workload: UInt64 = SnapshotBundle.host, describing rules: inout [RuleDescription]
+    ) throws {
+        let names = rules.filter { $0.category == .dns && $0.workload == workload }
         (protocols, domains) = try snapshot.withUnsafeBytes { bytes in
             let snapshot = try Snapshot(validating: bytes)
             return (
@@ -25,7 +29,7 @@ public struct PacketDecisions: Sendable {
                 DomainDecisions.of(snapshot, domains: names.map(\.subject), sources: names.flatMap(\.sources))
             )
         }
-        domains?.describe(&rules)
+        domains?.describe(&rules, of: workload)
         for decision in protocols
         where decision.rule != .defaultPosture && Int(decision.rule.rawValue) < rules.count {
             rules[Int(decision.rule.rawValue)].isOfPackets = true

@@ -41,12 +41,15 @@ public struct PacketTag: Sendable, Hashable {
     public var rule: UInt32
     /// What became of the packet.
     public var effect: Effect
+    /// Whose rule it is in a table that several workloads share; `nil` when the table says it.
+    public var workload: UInt64?
 
     private static let mark = Array("portcullis ".utf8)
 
-    /// `portcullis GENERATION RULE EFFECT`; no byte of it is the choice of whoever writes policies.
+    /// `portcullis GENERATION RULE EFFECT` and perhaps the workload; no byte of it is the choice of whoever writes policies.
     public var text: String {
         "portcullis \(generation) \(rule) \(Character(Unicode.Scalar(effect.rawValue)))"
+            + (workload.map { " \($0)" } ?? "")
     }
 
     /// Creates a tag.
@@ -73,13 +76,21 @@ public struct PacketTag: Sendable, Hashable {
                 value = sum
                 index += 1
             }
-            guard index > start, index < bytes.count, bytes[index] == 0x20 else { return nil }
-            index += 1
-            return value
+            return index > start ? value : nil
         }
-        guard let generation = number(), let rule = number().flatMap(UInt32.init(exactly:)),
-            index + 1 == bytes.count, let effect = Effect(rawValue: bytes[index])
+        func space() -> Bool {
+            guard index < bytes.count, bytes[index] == 0x20 else { return false }
+            index += 1
+            return true
+        }
+        guard let generation = number(), space(), let rule = number().flatMap(UInt32.init(exactly:)), space(),
+            index < bytes.count, let effect = Effect(rawValue: bytes[index])
         else { return nil }
         self.init(generation: generation, rule: rule, effect: effect)
+        index += 1
+        if index < bytes.count {
+            guard space(), let number = number(), index == bytes.count else { return nil }
+            workload = number
+        }
     }
 }

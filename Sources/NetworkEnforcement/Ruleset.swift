@@ -71,9 +71,12 @@ public struct Ruleset: Sendable, Hashable {
         case flowState(UInt32)
         /// Types.
         case icmpv6(first: UInt8, last: UInt8)
+        /// The cgroup v2 directory of a socket, so many below the root.
         case cgroup(id: UInt64, level: UInt32)
+        /// The class that net_cls gives the sockets of a cgroup.
         case netClass(UInt32)
-        case user(UInt32)
+        /// The user of a socket.
+        case users(first: UInt32, last: UInt32)
         /// More than its bytes went through.
         case quota(String)
         /// At most so many a second.

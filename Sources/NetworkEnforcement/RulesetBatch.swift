@@ -159,7 +159,7 @@ extension Ruleset.Match {
         case .icmpv6(let first, let last): rule.matchICMPv6(first...max(first, last))
         case .cgroup(let id, let level): rule.matchCgroup(id, level: level)
         case .netClass(let id): rule.matchClass(id)
-        case .user(let uid): rule.matchUser(uid)
+        case .users(let first, let last): rule.matchUsers(first...max(first, last))
         case .quota(let name): rule.matchQuota(name)
         case .rate(let rate, let burst): rule.matchRate(rate, burst: burst)
         case .payload(let offset, let mask, let value): rule.matchPayload(value, mask: mask, at: UInt32(offset))

@@ -172,9 +172,10 @@ private struct RulesetWriter {
         case .netClass(let id):
             kind(10)
             number(id)
-        case .user(let uid):
+        case .users(let first, let last):
             kind(11)
-            number(uid)
+            number(first)
+            number(last)
         case .quota(let name):
             kind(12)
             text(name)
@@ -322,7 +323,7 @@ private struct RulesetReader {
         case 8: return .icmpv6(first: try number(), last: try number())
         case 9: return .cgroup(id: try number(), level: try number())
         case 10: return .netClass(try number())
-        case 11: return .user(try number())
+        case 11: return .users(first: try number(), last: try number())
         case 12: return .quota(try name())
         case 13: return .rate(perSecond: try number(), burst: try number())
         case 14:

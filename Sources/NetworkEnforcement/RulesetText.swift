@@ -94,7 +94,7 @@ struct RulesetText {
             "icmpv6 type " + (first == last ? Self.icmpv6(first) : "\(first)-\(last)")
         case .cgroup(let id, let level): "socket cgroupv2 level \(level) \(id)"
         case .netClass(let id): "meta cgroup \(id)"
-        case .user(let uid): "meta skuid \(uid)"
+        case .users(let first, let last): "meta skuid \(first)" + (first == last ? "" : "-\(last)")
         case .quota(let name): "quota name \"\(name)\""
         case .rate(let rate, let burst): "limit rate \(rate)/second burst \(burst) packets"
         case .payload(let offset, let mask, let value):

@@ -10,6 +10,10 @@ final class ContainerBundle {
     let directory: String
     private let agent: AgentUnderTest
     private var names: Set<String> = []
+    /// What is configured next is in the network of whoever starts it.
+    var sharesNetwork = false
+    /// What is configured next is in this network namespace, a file; `nil` for a new one.
+    var networkNamespace: String?
 
     init(_ agent: AgentUnderTest) throws {
         self.agent = agent
@@ -49,6 +53,15 @@ final class ContainerBundle {
                 [AgentUnderTest.binaries + "/portcullis", "container-profile", "--listener", agent.runtimeSocket]
                     + profile)
             linux["seccomp"] = try JSONSerialization.jsonObject(with: Data(text.output.utf8))
+        }
+        if sharesNetwork, let namespaces = linux["namespaces"] as? [[String: Any]] {
+            linux["namespaces"] = namespaces.filter { $0["type"] as? String != "network" }
+        }
+        if let networkNamespace, let namespaces = linux["namespaces"] as? [[String: Any]] {
+            linux["namespaces"] =
+                namespaces.filter { $0["type"] as? String != "network" } + [
+                    ["type": "network", "path": networkNamespace]
+                ]
         }
         config["linux"] = linux
         try JSONSerialization.data(withJSONObject: config).write(to: URL(fileURLWithPath: path))

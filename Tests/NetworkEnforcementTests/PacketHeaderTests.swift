@@ -96,7 +96,7 @@ struct PacketHeaderTests {
             "", "portcullis", "portcullis 1 2", "portcullis 1 2 x", "portcullis 1 2 b ", "portcullis  1 b",
             "Portcullis 1 2 b",
             "portcullis 1 4294967296 b", "portcullis 18446744073709551616 1 b", "portcullis -1 2 b",
-            "kernel: portcullis 1 2 b",
+            "kernel: portcullis 1 2 b", "portcullis 1 2 b x", "portcullis 1 2 b 1 ", "portcullis 1 2 b1",
         ] { #expect(read(text) == nil, "\(text)") }
     }
 
@@ -121,6 +121,11 @@ struct PacketHeaderTests {
         #expect(isTold(&quotas, flow, rule: 1, now: now(1)) == true)
         flow.sourcePort = 2
         #expect(isTold(&quotas, flow, rule: 1, now: now(1000)) == false)
+        // Another workload with the same rules has a quota of its own.
+        var other = PacketTag(generation: 1, rule: 1, effect: .block)
+        other.workload = 2
+        #expect(quotas.isNew(flow, other, now: now(1000)) == true)
+        #expect(quotas.isNew(flow, other, now: now(1000)) == false)
         quotas.forgetQuotas()
         #expect(isTold(&quotas, flow, rule: 1, now: now(1001)) == true)
     }

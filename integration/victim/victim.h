@@ -16,6 +16,10 @@ int do_send_udp(char **arguments);
 int do_query(char **arguments);
 int do_with_socket(char **arguments);
 int do_use_socket(char **arguments);
+int do_datagrams(char **arguments);
+int do_receive(char **arguments);
+int do_connect(char **arguments);
+int do_enter_cgroup(char **arguments);
 
 int do_flood(char **arguments);
 int do_map(char **arguments);

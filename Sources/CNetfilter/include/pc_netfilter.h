@@ -62,9 +62,9 @@ typedef void (*pc_nft_change_function)(void *_Nullable context, const struct pc_
 /// Reads what `pc_nf_watch` tells, without waiting. 0 or -errno (ENOBUFS: something was lost).
 int pc_nf_read_changes(int socket, const char *table, pc_nft_change_function each, void *_Nullable context);
 
-/// Makes the socket the reader of a group of nfnetlink_log: that many bytes of each packet, handed over at the latest after
-/// `delay` hundredths of a second. 0 or -errno (EBUSY: another socket reads the group).
-int pc_nf_log_bind(int socket, uint16_t group, uint32_t bytes, uint32_t delay);
+/// Makes the socket the reader of a group of nfnetlink_log: that many bytes of each packet. 0 or -errno (EBUSY: another socket reads
+/// the group).
+int pc_nf_log_bind(int socket, uint16_t group, uint32_t bytes);
 
 /// A logged packet; everything is valid only while the function runs.
 struct pc_nf_packet {

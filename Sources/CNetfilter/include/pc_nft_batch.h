@@ -109,8 +109,8 @@ void pc_nft_match_icmpv6_type(struct pc_nft_rule *rule, uint8_t first, uint8_t l
 void pc_nft_match_cgroup(struct pc_nft_rule *rule, uint32_t level, uint64_t cgroup);
 /// The net_cls class of the socket.
 void pc_nft_match_class(struct pc_nft_rule *rule, uint32_t classid);
-/// The user id of the socket.
-void pc_nft_match_user(struct pc_nft_rule *rule, uint32_t uid);
+/// The user id of the socket is between `first` and `last`.
+void pc_nft_match_users(struct pc_nft_rule *rule, uint32_t first, uint32_t last);
 /// More than its quota's bytes went through the rule.
 void pc_nft_match_quota(struct pc_nft_rule *rule, const char *quota);
 /// At most `rate` packets a second, after a burst.
