@@ -17,7 +17,7 @@ KERNEL_TESTS = mkdir -p out && rm -f out/kernel* && PORTCULLIS_FIGURES=$(CURDIR)
 	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' --xunit-output out/kernel.xml
 KERNEL_RESULTS = out/kernel-swift-testing.xml out/kernel-figures
 
-.PHONY: all deps test-deps build release demo test test-unit test-root coverage test-c test-systemd test-podman test-web protos fmt fmt-check lint bench fuzz fuzz-regress clean install
+.PHONY: all deps test-deps build release demo test test-unit test-root coverage test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install
 
 all: build
 
@@ -70,6 +70,17 @@ coverage:
 test-systemd: release
 	@scripts/install-packages debootstrap systemd-container
 	@$(SUDO) integration/systemd-boot "$$($(SWIFT) build -c release --show-bin-path)"
+
+# An agent that is killed, stopped, starved and flooded; and half an hour of work, after which it is as large as before
+# (docs/reliability.md). Not part of `make test`.
+faults: build
+	@scripts/install-packages python3
+	@$(SUDO) integration/faults "$$($(SWIFT) build --show-bin-path)"
+
+SOAK_SECONDS ?= 1800
+soak: build
+	@scripts/install-packages python3
+	@$(SUDO) integration/soak "$$($(SWIFT) build --show-bin-path)" $(SOAK_SECONDS)
 
 # A container of podman. Not part of `make test`: podman brings a hundred packages.
 test-podman: test-deps
