@@ -4,7 +4,7 @@ SWIFT ?= swift
 PREFIX ?= /usr/local
 DEBIAN_PACKAGES := libsqlite3-dev libseccomp-dev libcap-dev libmnl-dev libnftnl-dev
 RELEASE_PACKAGES := dpkg-dev binutils
-TEST_PACKAGES := gcc libc6-dev python3 util-linux bsdutils libck-dev fapolicyd e2fsprogs valgrind jq git make nginx-light redis-server runc crun busybox-static nftables iproute2 netbase curl openssl
+TEST_PACKAGES := gcc libc6-dev python3 util-linux bsdutils libck-dev fapolicyd e2fsprogs valgrind jq git make nginx-light redis-server runc crun busybox-static nftables iproute2 netbase curl openssl procps
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_FLAGS ?= -j 2
 FUZZ_SECONDS ?= 300
@@ -17,7 +17,7 @@ KERNEL_TESTS = mkdir -p out && rm -f out/kernel* && PORTCULLIS_FIGURES=$(CURDIR)
 	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' --xunit-output out/kernel.xml
 KERNEL_RESULTS = out/kernel-swift-testing.xml out/kernel-figures
 
-.PHONY: all deps test-deps build release demo test test-unit test-root coverage test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install
+.PHONY: all deps test-deps build release demo test test-unit test-root coverage threats test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install
 
 all: build
 
@@ -47,7 +47,9 @@ test: test-deps lint test-c
 	scripts/count-verdict-allocations
 	$(KERNEL_TESTS) 2>&1 | scripts/fail-on-skip
 	scripts/coverage check $(KERNEL_RESULTS)
-	$(SWIFT) test --skip-build --filter '$(NETWORK_TESTS)' --skip '$(BROWSER_TESTS)' 2>&1 | scripts/fail-on-skip
+	$(SWIFT) test --skip-build --filter '$(NETWORK_TESTS)' --skip '$(BROWSER_TESTS)' \
+	    --xunit-output out/network.xml 2>&1 | scripts/fail-on-skip
+	scripts/threats check out/kernel-swift-testing.xml out/network-swift-testing.xml
 	$(SWIFT) test --skip-build --skip '^KernelTests\.|$(NETWORK_TESTS)' 2>&1 | scripts/fail-on-skip
 
 test-unit: deps
@@ -65,6 +67,10 @@ test-c:
 # The tables of docs/coverage.md, anew from the last run of the kernel tests.
 coverage:
 	scripts/coverage write $(KERNEL_RESULTS)
+
+# docs/threats.md, anew.
+threats:
+	scripts/threats write
 
 # A service in a supervised tree under a real systemd. Needs the network; not part of `make test`.
 test-systemd: release
@@ -106,6 +112,8 @@ lint: fmt-check
 	scripts/check-layering
 	scripts/coverage --self-test
 	scripts/coverage check
+	scripts/threats --self-test
+	scripts/threats check
 
 fmt:
 	$(SWIFT) format -i -r --configuration .swift-format Package.swift Sources Tests FuzzTesting/Package.swift FuzzTesting/Sources

@@ -69,7 +69,8 @@ private final class GeneratedCursor: RecordCursor {
 
     init(_ source: GeneratedRecords) {
         self.source = source
-        origin = SpoolWriter.realTime() - UInt64(max(0, (ContinuousClock.now - source.start) / .nanoseconds(1)))
+        let age = (ContinuousClock.now - source.start) / .nanoseconds(1)
+        origin = UInt64(Double(SpoolWriter.realTime()) - age)
     }
 
     var spool: UInt64 { source.spool }

@@ -43,7 +43,7 @@ func measureRelay(program: String, agents count: Int, rate: Int, clients: Int, s
     _ = try texts(.relay, "relay", "relay")
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
     // Everybody is connected by then.
-    let start = ContinuousClock.now + .seconds(15)
+    let start = ContinuousClock.now + .seconds(30)
     let agents = try (1...count).map { number in
         let name = "node\(number)"
         return try SimulatedAgent(
@@ -63,23 +63,23 @@ func measureRelay(program: String, agents count: Int, rate: Int, clients: Int, s
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)
     process.arguments = ["--config", folder + "/relay.yaml"]
-    process.standardError = FileHandle(forWritingAtPath: "/dev/null")
+    _ = FileManager.default.createFile(atPath: folder + "/relay.log", contents: nil)
+    process.standardError = FileHandle(forWritingAtPath: folder + "/relay.log")
     try process.run()
     defer { process.terminate() }
     let credentials = try TLSCredentials(texts(.cli, "load", "load"), accepting: [.relay])
     let port = Int(place.split(separator: ":")[1]) ?? 0
-    try await Task.sleep(for: .seconds(3))
     let results = (0..<clients).map { _ in Measurement() }
     let readers = results.map { result in
         Task {
-            let transport = try RPCConnector.secure(
-                host: "127.0.0.1", port: port, credentials: credentials, expecting: RPCConnector.Expectation(role: .relay), group: group)
-            try await withGRPCClient(transport: transport) { client in
-                try await client.serverStreaming(
-                    request: ClientRequest(message: Portcullis_V1_StreamRequest.with { $0.kinds = [.alert] }),
-                    descriptor: Portcullis_V1_Telemetry.Method.Stream.descriptor,
-                    serializer: BenchmarkSerializer(), deserializer: RawDeserializer(), options: .defaults
-                ) { for try await message in $0.messages { result.take(message.bytes) } }
+            // The relay may not listen yet.
+            while !Task.isCancelled, result.numbers.withLock({ $0.received }) == 0 {
+                do {
+                    try await read(port: port, credentials, group, result)
+                } catch {
+                    print("a client waits: \(error)")
+                    try await Task.sleep(for: .milliseconds(500))
+                }
             }
         }
     }
@@ -89,7 +89,7 @@ func measureRelay(program: String, agents count: Int, rate: Int, clients: Int, s
     var last: UInt64 = .max
     for _ in 0..<120 {
         let sum = results.reduce(0) { sum, result in sum + result.numbers.withLock { $0.received + $0.missed } }
-        if sum == produced * UInt64(clients) || sum == last { break }
+        if sum == produced * UInt64(clients) || (sum > 0 && sum == last) { break }
         last = sum
         try await Task.sleep(for: .seconds(2))
     }
@@ -104,8 +104,24 @@ func measureRelay(program: String, agents count: Int, rate: Int, clients: Int, s
         )
     }
     print("relay: \(peak)")
+    if results.contains(where: { $0.numbers.withLock { $0.received } == 0 }) {
+        print((try? String(contentsOfFile: folder + "/relay.log", encoding: .utf8).suffix(2000)) ?? "")
+    }
     for reader in readers { reader.cancel() }
     for agent in agents { agent.stop() }
+}
+
+/// One client of the relay, until its stream ends.
+func read(port: Int, _ credentials: TLSCredentials, _ group: MultiThreadedEventLoopGroup, _ result: Measurement) async throws {
+    let transport = try RPCConnector.secure(
+        host: "127.0.0.1", port: port, credentials: credentials, expecting: RPCConnector.Expectation(role: .relay), group: group)
+    try await withGRPCClient(transport: transport) { client in
+        try await client.serverStreaming(
+            request: ClientRequest(message: Portcullis_V1_StreamRequest.with { $0.kinds = [.alert] }),
+            descriptor: Portcullis_V1_Telemetry.Method.Stream.descriptor,
+            serializer: BenchmarkSerializer(), deserializer: RawDeserializer(), options: .defaults
+        ) { for try await message in $0.messages { result.take(message.bytes) } }
+    }
 }
 
 /// One client reads a spool over a unix socket, by both services.

@@ -99,7 +99,7 @@ enum Shell {
     }
 
     /// Tests run on threads that block most signals, and a child starts with its parent's mask: timeout(1) would never fire.
-    private static func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
+    static func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
         var (none, before) = (sigset_t(), sigset_t())
         sigemptyset(&none)
         pthread_sigmask(SIG_SETMASK, &none, &before)
@@ -107,7 +107,9 @@ enum Shell {
         try body()
     }
 
-    @discardableResult static func check(_ arguments: String...) throws -> String {
+    @discardableResult static func check(_ arguments: String...) throws -> String { try check(arguments) }
+
+    @discardableResult static func check(_ arguments: [String]) throws -> String {
         let result = run(arguments)
         if result.status != 0 { throw ScratchError(text: "\(arguments): \(result.error)") }
         return result.output
