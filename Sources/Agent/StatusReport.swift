@@ -79,13 +79,13 @@ struct StatusReport {
             let own = all.filter { $0.rule == rule.id && rule.id != .none }
             let isOff = own.contains { $0.gap.endsFiltering }
             let scopes = Set((isSet ? all : own).compactMap(\.gap.scope)).sorted().joined(separator: ", ")
+            let treesOff = (active?.notes ?? []).contains { $0.gap == .treesUnsupported }
             return RuleCoverage(
                 workload: rule.workload, workloadName: name(of: rule.workload, members[rule.workload]),
                 policy: rule.policyName, category: Self.name(rule), subject: rule.subject,
                 action: rule.attributes.action.name, position: rule.position.description,
-                enforcedBy: row.enforcedBy.filter { !isOff || $0 != "nftables" }.map {
-                    $0 == "nftables" && !scopes.isEmpty ? "nftables (\(scopes))" : $0
-                },
+                enforcedBy: row.enforcedBy.filter { !(isOff && $0 == "nftables") && !(treesOff && $0 == "seccomp") }
+                    .map { $0 == "nftables" && !scopes.isEmpty ? "nftables (\(scopes))" : $0 },
                 gaps: row.gaps + own.map(\.gap).filter { $0.scope == nil }.map(\.text))
         }
     }

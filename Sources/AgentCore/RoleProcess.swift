@@ -4,6 +4,7 @@ import LinuxKernel
 /// A running worker or front, as the guardian holds it. The descriptors are closed with `close`.
 struct RoleProcess {
     var pid: Int32
+    /// Readable when it has ended.
     var pidfd: Int32
     /// The guardian's end of the message socket.
     var channel: Int32
@@ -25,7 +26,8 @@ struct RoleProcess {
             pid: child.pid, pidfd: try Descriptor.duplicating(child.pidDescriptor).release(), channel: channel)
     }
 
-    func kill() { _ = ProcessDescriptor.sendSignal(SIGKILL, to: pidfd) }
+    /// By number, which is its own until `close` reaps it.
+    func kill() { _ = Glibc.kill(pid, SIGKILL) }
 
     func waitForExit(timeoutMilliseconds: Int32) -> Bool {
         Readiness.wait(pidfd, timeoutMilliseconds: timeoutMilliseconds)
@@ -34,7 +36,7 @@ struct RoleProcess {
 
     /// Reaps the process when it has ended, and closes what belongs to it.
     func close() {
-        _ = try? ProcessDescriptor.wait(pidfd, block: false)
+        ProcessControl.reap(pid)
         RawDescriptor.close(pidfd)
         RawDescriptor.close(channel)
     }

@@ -90,7 +90,7 @@ static void set_capabilities(uint64_t mask, int report) {
             fail(report, PC_STEP_AMBIENT);
 }
 
-static _Noreturn void run_child(const struct pc_spawn *request, int report, pid_t parent) {
+static _Noreturn void run_child(const struct pc_spawn *request, int report, int life, pid_t parent) {
     // Every signal is blocked here (pc_spawn). Handlers of the parent must not run in the child; exec resets them to
     // the default, but ignored signals would stay ignored.
     // The raw call with an empty struct sigaction: glibc's refuses the two signals it uses itself, which a parent that
@@ -131,10 +131,12 @@ static _Noreturn void run_child(const struct pc_spawn *request, int report, pid_
     }
     if ((request->flags & PC_SPAWN_NO_NEW_PRIVILEGES) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         fail(report, PC_STEP_NO_NEW_PRIVILEGES);
-    int kept[2] = {report, request->program};
-    if (install_descriptors(request->source, request->target, request->descriptor_count, kept, 2) < 0)
+    int kept[3] = {report, request->program, life};
+    if (install_descriptors(request->source, request->target, request->descriptor_count, kept, 3) < 0)
         fail(kept[0] >= 0 ? kept[0] : report, PC_STEP_DESCRIPTORS);
     report = kept[0];
+    if (life >= 0)
+        fcntl(kept[2], F_SETFD, 0);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -145,27 +147,47 @@ static _Noreturn void run_child(const struct pc_spawn *request, int report, pid_
     fail(report, PC_STEP_EXEC);
 }
 
+static void close_pipe(const int *pipe) {
+    for (int i = 0; i < 2; i++)
+        if (pipe[i] >= 0)
+            close(pipe[i]);
+}
+
 int pc_spawn(const struct pc_spawn *request, int32_t *pid, int *pidfd, int *step) {
     *step = PC_STEP_CLONE;
     *pidfd = -1;
     if (request->descriptor_count > PC_MAX_DESCRIPTORS)
         return -EINVAL;
-    int pipe[2];
-    if (pipe2(pipe, O_CLOEXEC) < 0)
+    // A pidfd that poll(2) takes is there from Linux 5.3 on. Before, a pipe tells of the end: the child alone has its other end.
+    int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    int pipe[2], life[2] = {-1, -1};
+    if (self >= 0)
+        close(self);
+    else if (pipe2(life, O_CLOEXEC) < 0)
         return -errno;
+    if (pipe2(pipe, O_CLOEXEC) < 0) {
+        int error = errno;
+        close_pipe(life);
+        return -error;
+    }
     pid_t parent = getpid();
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    long child = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, NULL);
+    long child = syscall(SYS_clone, (self >= 0 ? CLONE_PIDFD : 0) | SIGCHLD, NULL, pidfd, NULL, NULL);
     if (child == 0)
-        run_child(request, pipe[1], parent);
+        run_child(request, pipe[1], life[1], parent);
     int error = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(pipe[1]);
     if (child < 0) {
         close(pipe[0]);
+        close_pipe(life);
         return -error;
+    }
+    if (life[1] >= 0) {
+        close(life[1]);
+        *pidfd = life[0];
     }
     struct failure report;
     ssize_t count;

@@ -58,6 +58,7 @@ package final class ContainerEnforcer {
     private let failures: FailureTable
     private let reviewsReads: Bool
     private let visibility: Visibility
+    private let features: EventFeatures
     private let bindings: WorkloadBindings
     private var containers: [UInt64: Container] = [:]
     private var sets: [UInt64: PolicySet] = [:]
@@ -71,11 +72,12 @@ package final class ContainerEnforcer {
     /// - Parameters:
     ///   - group: the permission group of containers; `nil` where there can be none, and only system calls are decided.
     ///   - cells: those of all threads that decide.
+    ///   - features: what the kernel's fanotify has.
     init(
         group: Int32?, cells: [StateCell], board: StatusBoard, failures: FailureTable, reviewsReads: Bool,
-        visibility: Visibility, bindings: WorkloadBindings
+        visibility: Visibility, features: EventFeatures, bindings: WorkloadBindings
     ) {
-        self.visibility = visibility
+        (self.visibility, self.features) = (visibility, features)
         self.bindings = bindings
         self.group = group
         self.cells = cells
@@ -233,8 +235,7 @@ package final class ContainerEnforcer {
         let known = container.slot.state?.pointee.index.entries ?? []
         let base = DraftBase(
             table: table, bindings: bindings, failures: failures, reviewsReads: reviewsReads && way == .marks,
-            visibility: visibility,
-            guardsDirectories: way == .calls)
+            visibility: visibility, features: features, guardsDirectories: way == .calls)
         let draft = try RootedWork.run(in: container.root.root, withinMilliseconds: Self.patience) {
             base.draft(container.set.snapshot, container.root, known)
         }
@@ -255,12 +256,13 @@ package final class ContainerEnforcer {
         let failures: FailureTable
         let reviewsReads: Bool
         let visibility: Visibility
+        let features: EventFeatures
         let guardsDirectories: Bool
 
         /// On a thread whose root is the container's.
         func draft(_ snapshot: Snapshot, _ root: ContainerRoot, _ known: [ObjectIndex.Entry]) -> Draft {
             let view = HostFilesystem(mounts: root.mounts, shared: root.shared)
-            var plan = MarkPlanner.plan([snapshot], view: view, reviewsReads: reviewsReads)
+            var plan = MarkPlanner.plan([snapshot], view: view, reviewsReads: reviewsReads, features: features)
             let (index, isComplete) = ObjectIndexer.index(
                 plan.indexed, limit: ContainerEnforcer.indexCapacity, carrying: known)
             if !isComplete { plan.notes.insert(PlanNote(rule: .none, gap: .indexFull)) }
@@ -290,8 +292,9 @@ package final class ContainerEnforcer {
         let kept = Set(container.plan.marks.map(\.path))
         remove(container.marks.filter { !kept.contains($0.path) }, of: workload)
         let planned = container.plan.marks
+        let features = features
         let done = try? RootedWork.run(in: container.root.root, withinMilliseconds: Self.patience) {
-            planned.map { (mark: $0, result: MarkSet.apply($0, to: group), object: Self.object(of: $0)) }
+            planned.map { (mark: $0, result: MarkSet.apply($0, to: group, features), object: Self.object(of: $0)) }
         }
         var (marks, refused): (Set<PlannedMark>, [PlannedMark: Int32]) = ([], [:])
         for (mark, result, object) in done ?? [] {
@@ -335,10 +338,11 @@ package final class ContainerEnforcer {
         guard let container = containers[workload], let group, !marks.isEmpty else { return }
         // What others have marks on, too, keeps its own.
         let others = container.objects.filter { owners[$0] != [workload] }
+        let features = features
         let removed = try? RootedWork.run(in: container.root.root, withinMilliseconds: Self.patience) {
             marks.compactMap { mark -> MarkedObject? in
                 let object = Self.object(of: mark)
-                if object.map(others.contains) != true { _ = MarkSet.apply(mark, to: group, .remove) }
+                if object.map(others.contains) != true { _ = MarkSet.apply(mark, to: group, features, .remove) }
                 return object
             }
         }

@@ -47,6 +47,9 @@ public final class FileEnforcer {
     private let reviewsReads: Bool
     private let seesEvents: Bool
     private let visible: VisibleOperations
+    /// What this kernel's events tell.
+    private let features: EventFeatures
+    private let treesSupported = SystemCallListener.isSupported
     /// What is done for containers.
     package let containers: ContainerEnforcer
 
@@ -65,10 +68,11 @@ public final class FileEnforcer {
         callThreads: Int = 0
     ) {
         self.visible = visible
+        features = group == nil ? EventFeatures() : EventFeatures.probe()
         callStates = (0..<callThreads).map { _ in StateCell() }
         containers = ContainerEnforcer(
             group: containerGroup, cells: [cell] + callStates, board: board, failures: failures,
-            reviewsReads: reviewsReads, visibility: visible.containers, bindings: bindings)
+            reviewsReads: reviewsReads, visibility: visible.containers, features: features, bindings: bindings)
         self.reviewsReads = reviewsReads
         self.board = board
         self.failures = failures
@@ -76,23 +80,27 @@ public final class FileEnforcer {
         groups = PermissionGroups(wake: wake, containers: containerGroup ?? -1)
         seesEvents = group != nil
         groups.current.store(group ?? -1, ordering: .releasing)
-        marks = MarkSet(group: group ?? -1)
-        watch = try? NameWatch()
+        marks = MarkSet(group: group ?? -1, features: features)
+        watch = try? NameWatch(features)
     }
 
     /// A new permission group. FAN_UNLIMITED_QUEUE because a full queue lets operations through (fanotify(7)).
     public static func makeGroup() throws(KernelError) -> Descriptor {
-        try Fanotify.create(
-            [.contentClass, .unlimitedQueue, .unlimitedMarks, .reportTID, .closeOnExec, .nonblocking],
-            eventFlags: FanotifyFlags.readOnlyEvents | OpenFlags.nonblocking)
+        let flags: FanotifyFlags = [.contentClass, .unlimitedQueue, .unlimitedMarks, .closeOnExec, .nonblocking]
+        let eventFlags = FanotifyFlags.readOnlyEvents | OpenFlags.nonblocking
+        do { return try Fanotify.create(flags.union(.reportTID), eventFlags: eventFlags) } catch {
+            guard error.errno == EINVAL else { throw error }
+            return try Fanotify.create(flags, eventFlags: eventFlags)
+        }
     }
 
     /// Starts the permission thread. Until now events only queue.
     public func serve(_ reporter: PermissionReporter) throws(KernelError) {
         guard seesEvents else { return }
-        let (groups, cell, board) = (groups, cell, board)
+        let (groups, cell, board, features) = (groups, cell, board, features)
         _ = try KernelThread.start(name: "fan-queue") {
-            var loop = PermissionLoop(groups: groups, cell: cell, board: board, reporter: reporter)
+            var loop = PermissionLoop(
+                groups: groups, cell: cell, board: board, reporter: reporter, features: features)
             loop.run()
         }
     }
@@ -116,17 +124,15 @@ public final class FileEnforcer {
         guard let state else { return failures.allows(.workerLost) }
         var decider = PermissionDecider()
         defer { decider.deallocate() }
-        let isExec = mask & FanotifyMask.openExecPermission != 0
-        let decision = decider.decide(
-            descriptor: descriptor, thread: thread, isExec: isExec,
-            access: mask & FanotifyMask.accessPermission != 0 ? .read : .open,
+        let decision = decider.decideEvent(
+            descriptor: descriptor, mask: mask, process: thread, features: features,
             of: isOfContainers ? .containers : .host, state: UnsafePointer(state))
         if decision.effect == .allow || reporter.isOwn(decider.facts.processID()) {
             board.add(.allowed)
             return true
         }
         if let row = decision.failure { board.count(row) }
-        reporter.capture(decision, decider: &decider, thread: thread, state: UnsafePointer(state))
+        reporter.capture(decision, decider: &decider, thread: decider.facts.thread, state: UnsafePointer(state))
         reporter.publish(board)
         board.add(decision.allow ? .audited : .blocked)
         return decision.allow
@@ -154,8 +160,7 @@ public final class FileEnforcer {
         let newPlan: MarkPlan
         let filesystem: HostFilesystem
         do { filesystem = try HostFilesystem() } catch { throw .kernel(error) }
-        newPlan = MarkPlanner.plan(
-            bundle.hostParts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads, visible: visible)
+        newPlan = planMarks(bundle, filesystem)
         let isFirst = state == nil
         if !isFirst, seesEvents { try beginGroup(handover) }
         (plan, self.bundle) = (newPlan, bundle)
@@ -179,8 +184,7 @@ public final class FileEnforcer {
     public func namesChanged() -> Report? {
         watch?.drain()
         guard let bundle, let filesystem = try? HostFilesystem() else { return nil }
-        plan = MarkPlanner.plan(
-            bundle.hostParts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads, visible: visible)
+        plan = planMarks(bundle, filesystem)
         applyMarks()
         watch?.watch(plan.watched)
         reindex(bundle, filesystem)
@@ -210,7 +214,7 @@ public final class FileEnforcer {
         groups.retiring.store(old, ordering: .releasing)
         groups.current.store(group, ordering: .releasing)
         EventDescriptor.signal(groups.wake)
-        marks = MarkSet(group: group)
+        marks = MarkSet(group: group, features: features)
     }
 
     private func retireGroup(_ handover: GroupHandover) {
@@ -238,6 +242,12 @@ public final class FileEnforcer {
             usleep(200)
         }
         RawDescriptor.close(group)
+    }
+
+    private func planMarks(_ bundle: SnapshotBundle, _ filesystem: HostFilesystem) -> MarkPlan {
+        MarkPlanner.plan(
+            bundle.hostParts.map(\.snapshot), view: filesystem, reviewsReads: reviewsReads, visible: visible,
+            features: features)
     }
 
     private func applyMarks() {
@@ -284,6 +294,7 @@ public final class FileEnforcer {
 
     private func notes() -> [PlanNote] {
         var result = plan.notes
+        if !treesSupported { result.insert(PlanNote(rule: .none, gap: .treesUnsupported)) }
         if !marks.refused.isEmpty { result.insert(PlanNote(rule: .none, gap: .markRefused)) }
         return result.sorted { ($0.rule.rawValue, $0.gap.rawValue) < ($1.rule.rawValue, $1.gap.rawValue) }
     }

@@ -65,16 +65,15 @@ public struct HostFilesystem: FilesystemView {
             guard ObjectStatus.read(descriptor: descriptor, into: &status) == 0, status.mountID == entry.id else {
                 continue
             }
-            let isShared = shared.contains(entry.deviceNumber)
             if let known = seen[entry.deviceNumber] {
-                if isShared { result[known].otherMountPoints.append(entry.mountPoint) }
+                result[known].otherMountPoints.append(entry.mountPoint)
                 continue
             }
             seen[entry.deviceNumber] = result.count
             result.append(
                 Superblock(
                     device: entry.deviceNumber, mountPoint: entry.mountPoint,
-                    isMarkable: Self.isMarkable(entry), isShared: isShared))
+                    isMarkable: Self.isMarkable(entry), isShared: shared.contains(entry.deviceNumber)))
         }
         return result
     }

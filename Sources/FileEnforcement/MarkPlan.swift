@@ -90,6 +90,12 @@ public struct PlanNote: Sendable, Hashable {
             default: nil
             }
         }
+        /// The kernel marks mounts only, not whole filesystems.
+        case filesystemsUnmarked
+        /// The kernel tells of a process, not of a thread, or does not tell executions.
+        case callersGuessed
+        /// There is no seccomp user notification.
+        case treesUnsupported
 
         /// The packet filter does nothing for the rule.
         public var endsFiltering: Bool {
@@ -122,6 +128,12 @@ public struct PlanNote: Sendable, Hashable {
             case .sharesUsers:
                 "it holds for everybody else with the same users, too: nothing else tells the workload's packets"
             case .toldByNetwork, .toldByCgroup, .toldByClass, .toldByUsers: scope ?? ""
+            case .filesystemsUnmarked:
+                "this kernel cannot mark whole filesystems: what is opened in another mount namespace, or through a mount made a moment ago, is not asked about"
+            case .callersGuessed:
+                "this kernel does not tell which thread asks, or whether it executes: of programs with several threads, opens count as writes and opens of programs as executions"
+            case .treesUnsupported:
+                "this kernel has no seccomp user notification (Linux 5.9): there are no supervised trees, and what needs one is not enforced"
             case .markRefused: "the kernel refused a mark; see the metric mark-failures"
             }
         }
@@ -198,7 +210,7 @@ public struct Superblock: Sendable, Equatable {
     public var isMarkable: Bool
     /// Others than those whom the plan is for use it too, so that it is never marked as a whole.
     public var isShared: Bool
-    /// Where else it is mounted and reachable. Only of a shared one.
+    /// Where else it is mounted and reachable.
     public var otherMountPoints: [[UInt8]] = []
 
     /// Creates a superblock.

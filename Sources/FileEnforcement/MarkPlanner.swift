@@ -1,3 +1,4 @@
+import LinuxKernel
 import PolicyEngine
 import PolicyModel
 
@@ -17,20 +18,24 @@ public struct MarkPlanner {
     private var objectMarks: [(device: UInt64, mark: PlannedMark)] = []
 
     private let reviewsReads: Bool
+    private let features: EventFeatures
 
-    private init(view: any FilesystemView, reviewsReads: Bool) {
+    private init(view: any FilesystemView, reviewsReads: Bool, features: EventFeatures) {
         self.view = view
         self.reviewsReads = reviewsReads
+        self.features = features
     }
 
     /// The plan for the snapshots of all workloads.
     ///
-    /// - Parameter reviewsReads: reads of what file rules name are asked about too, whoever opened it.
+    /// - Parameters:
+    ///   - reviewsReads: reads of what file rules name are asked about too, whoever opened it.
+    ///   - features: what the kernel's fanotify has.
     public static func plan(
         _ snapshots: [Snapshot], view: any FilesystemView, reviewsReads: Bool = false,
-        visible: VisibleOperations = VisibleOperations()
+        visible: VisibleOperations = VisibleOperations(), features: EventFeatures = EventFeatures()
     ) -> MarkPlan {
-        var planner = MarkPlanner(view: view, reviewsReads: reviewsReads)
+        var planner = MarkPlanner(view: view, reviewsReads: reviewsReads, features: features)
         planner.superblocks = planner.view.superblocks()
         var subjects: [OwnedSubject] = []
         for snapshot in snapshots {
@@ -116,15 +121,15 @@ public struct MarkPlanner {
     private mutating func planProgram(_ subject: OwnedSubject) {
         watchParent(of: subject.path)
         guard let object = located(subject) else { return }
-        let isShared = isShared(object.device)
-        if !isShared { execDevices.insert(object.device) }
+        let byObject = marksObjects(object.device)
+        if !byObject { execDevices.insert(object.device) }
         guard object.canonicalPath == canonical(subject.path) else {
-            if isShared { add(.directory, object.canonicalPath, object.device, opens: false, executions: true) }
+            if byObject { add(.directory, object.canonicalPath, object.device, opens: false, executions: true) }
             return
         }
         // Opens of the program itself: `ld.so program`, `sh script`.
-        add(.inode, object.canonicalPath, object.device, opens: true, executions: isShared)
-        if isShared {
+        add(.inode, object.canonicalPath, object.device, opens: true, executions: byObject)
+        if byObject {
             add(.directory, Self.parent(of: object.canonicalPath), object.device, opens: false, executions: true)
         }
         index(object.canonicalPath, recursive: nil, subject)
@@ -153,24 +158,24 @@ public struct MarkPlanner {
         watchParent(of: subject.path)
         guard let object = located(subject) else { return }
         guard view.object(at: subject.path) != nil, object.isDirectory else {
-            let isShared = isShared(object.device)
+            let byObject = marksObjects(object.device)
             let isProcess = subject.category == .process
-            add(.directory, object.canonicalPath, object.device, opens: true, executions: isProcess && isShared)
-            if isProcess, !isShared { execDevices.insert(object.device) }
+            add(.directory, object.canonicalPath, object.device, opens: true, executions: isProcess && byObject)
+            if isProcess, !byObject { execDevices.insert(object.device) }
             return
         }
         let recursive = subject.kind == .recursiveDirectory
         if subject.category == .process {
-            // Of a shared one the marks of its directories ask, as far as there are not too many.
+            // Of one that is not marked for it the marks of its directories ask, as far as there are not too many.
             let devices = recursive ? markableDevices(under: object.canonicalPath, subject) : [object.device]
-            execDevices.formUnion(devices.filter { !isShared($0) })
-            let further = devices.subtracting([object.device]).filter(isShared)
+            execDevices.formUnion(devices.filter { !marksObjects($0) })
+            let further = devices.subtracting([object.device]).filter(marksObjects)
             if !further.isEmpty { askExecutions(of: further, subject) }
         }
         if recursive {
             guard let tree = view.directories(under: object.canonicalPath, limit: Self.directoryLimit) else {
                 if subject.category == .process {
-                    if isShared(object.device) { askExecutions(of: [object.device], subject) }
+                    if marksObjects(object.device) { askExecutions(of: [object.device], subject) }
                     note(subject, .interpretersUnseen)
                 } else {
                     askOpens(of: markableDevices(under: object.canonicalPath, subject), subject)
@@ -233,6 +238,12 @@ public struct MarkPlanner {
 
     private func isShared(_ device: UInt64) -> Bool { superblocks.contains { $0.device == device && $0.isShared } }
 
+    /// Whether a superblock's programs are asked about by marks on them and their places: where it is not to be marked as a whole,
+    /// and where that would ask about every open.
+    private func marksObjects(_ device: UInt64) -> Bool { !features.tellsExecutions || isShared(device) }
+
+    private func marksMounts(_ superblock: Superblock) -> Bool { !features.marksFilesystems || superblock.isShared }
+
     /// Has every open of superblocks asked about.
     private mutating func askOpens(of devices: Set<UInt64>, _ subject: OwnedSubject) {
         openDevices.formUnion(devices)
@@ -274,7 +285,8 @@ public struct MarkPlanner {
     private mutating func addTree(_ directory: [UInt8], _ device: UInt64, _ subject: OwnedSubject) {
         let isFile = subject.category == .file
         add(
-            .directory, directory, device, opens: true, executions: !isFile && isShared(device), directories: isFile,
+            .directory, directory, device, opens: true, executions: !isFile && marksObjects(device),
+            directories: isFile,
             reads: isFile && reviewsReads)
     }
 
@@ -293,15 +305,22 @@ public struct MarkPlanner {
             let opens = openDevices.contains(superblock.device)
             let executions = execDevices.contains(superblock.device)
             guard opens || executions else { continue }
-            for point in [superblock.mountPoint] + superblock.otherMountPoints {
+            let isMount = marksMounts(superblock)
+            for point in [superblock.mountPoint] + (isMount ? superblock.otherMountPoints : []) {
                 plan.marks.insert(
                     PlannedMark(
-                        scope: superblock.isShared ? .mount : .filesystem, path: point, opens: opens,
+                        scope: isMount ? .mount : .filesystem, path: point, opens: opens,
                         executions: executions, directories: opens))
             }
+            if !features.marksFilesystems { plan.notes.insert(PlanNote(rule: .none, gap: .filesystemsUnmarked)) }
+        }
+        if !features.tellsThreads || !features.tellsExecutions {
+            plan.notes.insert(PlanNote(rule: .none, gap: .callersGuessed))
         }
         // A mark on the whole superblock already asks about its objects; one on a mount only as long as it is used.
-        for (device, mark) in objectMarks where mark.reads || !openDevices.contains(device) || isShared(device) {
+        let onMounts = Set(superblocks.filter(marksMounts).map(\.device))
+        for (device, mark) in objectMarks
+        where mark.reads || !openDevices.contains(device) || onMounts.contains(device) {
             plan.marks.insert(mark)
         }
     }

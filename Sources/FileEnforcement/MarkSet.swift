@@ -5,17 +5,18 @@ import LinuxKernel
 /// to a new group, which also drops every ignore mark at once.
 struct MarkSet {
     let group: Int32
+    private let features: EventFeatures
     private(set) var applied: Set<PlannedMark> = []
     /// Rules' marks that the kernel refused, with the errno.
     private(set) var refused: [PlannedMark: Int32] = [:]
 
-    init(group: Int32) { self.group = group }
+    init(group: Int32, features: EventFeatures) { (self.group, self.features) = (group, features) }
 
     /// Sets every mark of the plan. Setting a mark again changes nothing when the object is the same, and follows the name
     /// when another object stands there now.
     mutating func apply(_ plan: MarkPlan, board: StatusBoard) {
         for mark in plan.marks {
-            let result = Self.apply(mark, to: group)
+            let result = Self.apply(mark, to: group, features)
             if result == 0 {
                 applied.insert(mark)
                 refused[mark] = nil
@@ -26,14 +27,18 @@ struct MarkSet {
         }
         board.set(.inodeMarks, UInt64(applied.count { $0.scope == .inode }))
         board.set(.directoryMarks, UInt64(applied.count { $0.scope == .directory }))
-        board.set(.filesystemMarks, UInt64(applied.count { $0.scope == .filesystem }))
+        board.set(.filesystemMarks, UInt64(applied.count { $0.scope == .filesystem || $0.scope == .mount }))
     }
 
     /// Sets a mark, or takes it away: 0 or a negated errno. Its path is looked up in the calling thread's root.
-    static func apply(_ mark: PlannedMark, to group: Int32, _ operation: MarkOperation = .add) -> Int32 {
+    static func apply(
+        _ mark: PlannedMark, to group: Int32, _ features: EventFeatures, _ operation: MarkOperation = .add
+    ) -> Int32 {
         var mask: UInt64 = 0
         if mark.opens { mask |= FanotifyMask.openPermission }
-        if mark.executions { mask |= FanotifyMask.openExecPermission }
+        if mark.executions {
+            mask |= features.tellsExecutions ? FanotifyMask.openExecPermission : FanotifyMask.openPermission
+        }
         if mark.reads { mask |= FanotifyMask.accessPermission }
         if mark.directories { mask |= FanotifyMask.onDirectory }
         if mark.scope == .directory { mask |= FanotifyMask.eventOnChild }

@@ -1,8 +1,8 @@
 import Glibc
 import LinuxKernel
 
-/// Tells when names or mounts that a plan depends on have changed: a notification group on the watched directories, and one on
-/// this mount namespace (FAN_MNT_ATTACH, Linux 6.14) or, before, poll(2) on mountinfo, which the kernel marks with POLLPRI at
+/// Tells when names or mounts that a plan depends on have changed: a notification group on the watched directories (before Linux 5.9
+/// inotify(7), which needs an open directory each time), and one on this mount namespace (FAN_MNT_ATTACH, Linux 6.14) or, before, poll(2) on mountinfo, which the kernel marks with POLLPRI at
 /// every mount and unmount.
 final class NameWatch {
     /// Readable when a watched directory changed.
@@ -12,11 +12,21 @@ final class NameWatch {
     /// What to wait for on `mounts`.
     let mountReadiness: PollEvents
     private var watched: Set<[UInt8]> = []
+    /// What watches the directories where fanotify cannot; with the number of each watch.
+    private let inotify: Inotify?
+    private var watches: [[UInt8]: Int32] = [:]
 
-    init() throws(KernelError) {
-        group = try Fanotify.create(
-            [.notificationClass, .reportDFIDName, .closeOnExec, .nonblocking], eventFlags: O_RDONLY | O_CLOEXEC
-        ).release()
+    init(_ features: EventFeatures) throws(KernelError) {
+        if features.tellsNames {
+            inotify = nil
+            group = try Fanotify.create(
+                [.notificationClass, .reportDFIDName, .closeOnExec, .nonblocking], eventFlags: O_RDONLY | O_CLOEXEC
+            ).release()
+        } else {
+            let instance = try Inotify()
+            group = instance.descriptor.raw
+            inotify = consume instance
+        }
         if let events = try? Self.mountEvents() {
             (mounts, mountReadiness) = (events, .readable)
         } else {
@@ -55,10 +65,28 @@ final class NameWatch {
     }
 
     private func mark(_ directory: [UInt8], _ operation: MarkOperation, _ mask: UInt64) {
+        if inotify != nil { return watchByInotify(directory, operation) }
         (directory + [0]).withUnsafeBufferPointer { bytes in
             bytes.withMemoryRebound(to: CChar.self) { path in
                 _ = Fanotify.mark(
                     group: group, operation, scope: .inode, options: .onlyDirectory, mask: mask, path: path.baseAddress)
+            }
+        }
+    }
+
+    private static let nameChanges: InotifyMask = [
+        .create, .movedTo, .movedFrom, .delete, .moveSelf, .deleteSelf, .onlyDirectory,
+    ]
+
+    private func watchByInotify(_ directory: [UInt8], _ operation: MarkOperation) {
+        if operation == .remove {
+            if let watch = watches.removeValue(forKey: directory) { try? inotify?.remove(watch) }
+            return
+        }
+        (directory + [0]).withUnsafeBufferPointer { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { path in
+                guard let path = path.baseAddress else { return }
+                watches[directory] = try? inotify?.add(path, Self.nameChanges)
             }
         }
     }

@@ -36,6 +36,8 @@ package struct PermissionFacts {
     private var hasStat = false
     private(set) var systemCall = SystemCallState.unavailable(errno: 0)
     private var hasSystemCall = false
+    /// The waiting thread's call, where somebody has found it out already.
+    var presetCall: SystemCallState?
     private(set) var openFlags: UInt64 = 0
 
     private let executableBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8192, alignment: 8)
@@ -64,7 +66,8 @@ package struct PermissionFacts {
         foundWorkload = nil
         hasStatus = false
         hasStat = false
-        hasSystemCall = false
+        hasSystemCall = presetCall != nil
+        if let presetCall { systemCall = presetCall }
         openFlags = 0
         executableLength = -1
         parentLength = -1
@@ -204,7 +207,7 @@ package struct PermissionFacts {
     /// The waiting thread's system call, read at most once an event.
     mutating func readSystemCall() {
         guard !hasSystemCall else { return }
-        systemCall = ProcFS.waitingSystemCall(of: thread)
+        systemCall = SystemCallState.ofWaiting(tid: thread)
         hasSystemCall = true
     }
 

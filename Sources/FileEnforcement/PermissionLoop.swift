@@ -35,13 +35,18 @@ struct PermissionLoop {
     private let board: StatusBoard
     private var decider = PermissionDecider()
     private let reporter: PermissionReporter
+    private let features: EventFeatures
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 24 * 64, alignment: 8)
     private var spin = AdaptiveSpin()
 
     private static let known =
         FanotifyMask.openPermission | FanotifyMask.openExecPermission | FanotifyMask.accessPermission
 
-    init(groups: PermissionGroups, cell: StateCell, board: StatusBoard, reporter: PermissionReporter) {
+    init(
+        groups: PermissionGroups, cell: StateCell, board: StatusBoard, reporter: PermissionReporter,
+        features: EventFeatures
+    ) {
+        self.features = features
         self.groups = groups
         self.cell = cell
         self.board = board
@@ -110,9 +115,9 @@ struct PermissionLoop {
         if event.mask & Self.known == 0 {
             decision = .failed(.unknownEvent, .file, state?.pointee.failures ?? .failClosed)
         } else if let state {
-            decision = decider.decide(
-                descriptor: event.descriptor, thread: event.pid, isExec: isExec, access: isRead ? .read : .open,
-                of: marks, state: state)
+            decision = decider.decideEvent(
+                descriptor: event.descriptor, mask: event.mask, process: event.pid, features: features, of: marks,
+                state: state)
         } else {
             decision = .failed(.snapshotMissing, isExec ? .process : .file, .failClosed)
         }
@@ -130,7 +135,7 @@ struct PermissionLoop {
         }
         // What the alert says is captured while the caller still waits, and so still is what it was.
         if reported || told, let state {
-            reporter.capture(decision, decider: &decider, thread: event.pid, state: state)
+            reporter.capture(decision, decider: &decider, thread: decider.facts.thread, state: state)
         }
         if decision.cacheable, let state, state.pointee.cachesAllows, !isExec, !isRead, decider.objectIsCacheable {
             if Fanotify.ignoreOpens(group: group, descriptor: event.descriptor) == 0 { board.add(.ignoreMarks) }

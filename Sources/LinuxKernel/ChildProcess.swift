@@ -4,7 +4,7 @@ import CLinux
 public struct ChildProcess: ~Copyable, Sendable {
     /// The process id. Not reused until the child is reaped.
     public let pid: Int32
-    /// The pidfd, readable when the child ends; -1 before Linux 5.3. Owned by this value.
+    /// Readable when the child ends: a pidfd, before Linux 5.3 the end of a pipe. Owned by this value.
     public let pidDescriptor: Int32
 
     init(pid: Int32, pidDescriptor: Int32) {
@@ -30,11 +30,7 @@ public struct ChildProcess: ~Copyable, Sendable {
 
     /// Sends a signal.
     public borrowing func signal(_ number: Int32) throws(KernelError) {
-        if pidDescriptor >= 0 {
-            try KernelError.check("pidfd_send_signal", pc_pidfd_send_signal(pidDescriptor, number))
-        } else {
-            // Safe by number too: a child that was not reaped keeps it.
-            try KernelError.check("kill", pc_kill(pid, number))
-        }
+        // By number: a child that was not reaped keeps it.
+        try KernelError.check("kill", pc_kill(pid, number))
     }
 }

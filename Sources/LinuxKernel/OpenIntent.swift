@@ -1,5 +1,4 @@
 import CLinux
-import Glibc
 
 /// What a thread blocked in a permission event asked for, from its system call's registers.
 ///
@@ -43,17 +42,8 @@ public struct OpenIntent: Equatable, Sendable {
     /// Whether a write has to be assumed.
     public var mayWrite: Bool { access != .read }
 
-    /// The intent of the thread of a permission event. An event can be read before its thread has gone to sleep on it;
-    /// until it has, its registers cannot be read, so this asks up to `attempts` times, giving the CPU away in between.
-    /// Allocates nothing.
-    public static func ofWaiting(tid: Int32, attempts: Int = 256) -> OpenIntent {
-        for _ in 0..<attempts {
-            let state = ProcFS.waitingSystemCall(of: tid)
-            guard case .running = state else { return of(state, tid: tid) }
-            sched_yield()
-        }
-        return unknown
-    }
+    /// The intent of the thread of a permission event. Allocates nothing.
+    public static func ofWaiting(tid: Int32) -> OpenIntent { of(SystemCallState.ofWaiting(tid: tid), tid: tid) }
 
     /// The intent that a state shows. Allocates nothing. `tid` is needed for openat2 only.
     public static func of(_ state: SystemCallState, tid: Int32) -> OpenIntent {

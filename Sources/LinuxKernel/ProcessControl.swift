@@ -7,6 +7,12 @@ public enum ProcessControl {
         try KernelError.check("prctl(PR_SET_DUMPABLE)", pc_set_dumpable(on ? 1 : 0))
     }
 
+    /// Reaps a child that has ended; one that has not stays.
+    public static func reap(_ child: Int32) {
+        var end = pc_exit()
+        _ = pc_wait(0, child, 0, &end)
+    }
+
     /// PR_GET_DUMPABLE: whether core dumps and tracing by the same user are possible.
     public static var isDumpable: Bool { pc_get_dumpable() == 1 }
 

@@ -80,7 +80,6 @@ public enum ProcessLauncher {
             }
         }
         guard result == 0 else { throw KernelError(Self.name(ofStep: step), errno: -result) }
-        if pidDescriptor < 0 { pidDescriptor = Swift.max(-1, pc_pidfd_open(pid, 0)) }
         return ChildProcess(pid: pid, pidDescriptor: pidDescriptor)
     }
 

@@ -1,3 +1,5 @@
+import Glibc
+
 /// What a thread is doing according to /proc/<tid>/syscall.
 public enum SystemCallState: Sendable {
     /// Blocked in a system call; the arguments are the registers, unchangeable while it is blocked.
@@ -8,6 +10,26 @@ public enum SystemCallState: Sendable {
     case running
     /// The file could not be read.
     case unavailable(errno: Int32)
+
+    /// The state of the thread of a permission event. An event can be read before its thread has gone to sleep on it, and on a single CPU
+    /// that is the rule: until it has, its registers cannot be read. So this asks again, giving the CPU away in between, and
+    /// then sleeping a little, for some milliseconds at most. Allocates nothing.
+    ///
+    /// - Returns: `running` for a thread that does not go to sleep.
+    public static func ofWaiting(tid: Int32) -> SystemCallState {
+        let (yields, sleeps) = (64, 11)
+        for attempt in 0..<yields + sleeps {
+            let state = ProcFS.waitingSystemCall(of: tid)
+            guard case .running = state else { return state }
+            if attempt < yields {
+                sched_yield()
+            } else {
+                // 10 µs, 20 µs … 20 ms in all.
+                usleep(5 << UInt32(attempt - yields + 1))
+            }
+        }
+        return .running
+    }
 
     /// Parses the line; `unavailable` with EPROTO for anything unexpected.
     init(_ line: UnsafeRawBufferPointer) {

@@ -27,7 +27,13 @@ public enum TreeLauncher {
     private static func launch(_ arguments: LauncherArguments) throws(ToolFailure) -> Int32 {
         let executable = try executable(arguments.command[0])
         let documents = try PolicySource.documents(at: arguments.policies)
-        let filters = try ask(LaunchMessages.filters(documents), at: arguments.socket, LaunchMessages.filters)
+        let filters: TreeFilters
+        do throws(ToolFailure) {
+            filters = try ask(LaunchMessages.filters(documents), at: arguments.socket, LaunchMessages.filters)
+        } catch {
+            if error.code == .failure, !SystemCallListener.isSupported { throw unsupported }
+            throw error
+        }
         for gap in filters.gaps { StandardStreams.writeError(gap) }
         guard !filters.treeProgram.isEmpty else {
             // No rule is about system calls: there is nothing to be supervised for.
@@ -47,11 +53,18 @@ public enum TreeLauncher {
                     guardProgram: filters.guardProgram, treeProgram: filters.treeProgram),
                 dropping: CapabilitySet(rawValue: filters.droppedCapabilities), noNewPrivileges: geteuid() != 0,
                 ownHostName: !documents.isEmpty && geteuid() == 0, gate: gate)
-            throw ToolFailure(
-                error == EBUSY
-                    ? "this process is already under a seccomp listener of somebody else's: it cannot have ours"
-                    : "\(arguments.command[0]): \(KernelError.message(error))")
+            switch error {
+            case EBUSY:
+                throw ToolFailure(
+                    "this process is already under a seccomp listener of somebody else's: it cannot have ours")
+            case EINVAL where !SystemCallListener.isSupported: throw unsupported
+            default: throw ToolFailure("\(arguments.command[0]): \(KernelError.message(error))")
+            }
         }
+    }
+
+    private static var unsupported: ToolFailure {
+        ToolFailure("this kernel has no seccomp user notification (Linux 5.9), and so no supervised trees")
     }
 
     /// Has the agent take the program's listener over; the exit code of this process, which nobody waits for.

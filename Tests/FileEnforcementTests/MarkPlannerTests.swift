@@ -1,3 +1,4 @@
+import LinuxKernel
 import PolicyEngine
 import PolicyModel
 import Testing
@@ -10,7 +11,7 @@ struct MarkPlannerTests {
 
     private func plan(
         file: [PathSubject] = [], process: [PathSubject] = [], action: RuleAction = .block,
-        postures: Postures = Postures(), on view: FakeFilesystem
+        postures: Postures = Postures(), on view: FakeFilesystem, features: EventFeatures = EventFeatures()
     ) throws -> MarkPlan {
         var policy = Policy(kind: .host, name: "p", position: position)
         let attributes = RuleAttributes(action: action)
@@ -18,7 +19,7 @@ struct MarkPlannerTests {
         policy.process = process.map { ProcessRule(subject: $0, attributes: attributes, position: position) }
         let compiled = try SnapshotCompiler().compile(policies: [policy], postures: postures, generation: 1)
         return try compiled.bytes.withUnsafeBytes { bytes in
-            MarkPlanner.plan([try Snapshot(validating: bytes)], view: view)
+            MarkPlanner.plan([try Snapshot(validating: bytes)], view: view, features: features)
         }
     }
 
@@ -120,6 +121,46 @@ struct MarkPlannerTests {
         for (pattern, expected) in cases {
             #expect(MarkPlanner.literalDirectory(Array(pattern.utf8)) == Array(expected.utf8), "\(pattern)")
         }
+    }
+
+    // MARK: - Older kernels
+
+    @Test func withoutMarksOnFilesystemsEveryMountIsMarkedAndThatIsSaid() throws {
+        var view = view
+        view.mounts[0].otherMountPoints = [Array("/data".utf8)]
+        var features = EventFeatures()
+        features.marksFilesystems = false
+        let plan = try plan(file: [.pattern("/**/id_rsa"), .path("/etc/shadow")], on: view, features: features)
+        // A mount mark ends with the mount: what the rule names keeps marks of its own.
+        #expect(
+            marks(plan) == [
+                "directory /etc open", "inode /etc/shadow open", "mount / open+dirs", "mount /data open+dirs",
+            ])
+        #expect(plan.notes.map(\.gap) == [.filesystemsUnmarked])
+    }
+
+    @Test func withoutEventsForExecutionsAProgramAndItsDirectoryAreMarked() throws {
+        var features = EventFeatures()
+        features.tellsExecutions = false
+        let plan = try plan(process: [.path("/usr/bin/ls")], on: view, features: features)
+        #expect(marks(plan) == ["directory /usr/bin exec", "inode /usr/bin/ls open+exec"])
+        #expect(plan.notes.map(\.gap) == [.callersGuessed])
+    }
+
+    @Test func withoutEventsForExecutionsAnAllowListStillNeedsEveryFilesystem() throws {
+        var features = EventFeatures()
+        features.tellsExecutions = false
+        let plan = try plan(
+            process: [.path("/usr/bin/ls")], action: .allow, postures: Postures(file: .block), on: view,
+            features: features)
+        #expect(marks(plan) == ["filesystem / exec"])
+    }
+
+    @Test func withoutEventsThatNameThreadsThatIsSaid() throws {
+        var features = EventFeatures()
+        features.tellsThreads = false
+        #expect(
+            try plan(file: [.path("/etc/shadow")], on: view, features: features).notes.map(\.gap) == [.callersGuessed])
     }
 
     // MARK: - File systems that others use too

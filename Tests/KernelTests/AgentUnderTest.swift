@@ -10,7 +10,7 @@ final class AgentUnderTest {
         func number(_ key: String) -> Int? { fields[key] as? Int }
     }
 
-    private let process = Process()
+    private let process: Child
     private let errors: String
     let place: any Place
     /// Run, state and policy directories, as the test sees them.
@@ -50,22 +50,25 @@ final class AgentUnderTest {
         // Of a place of its own the agent does not reach the alerts file by name.
         let alerts = place.enter.isEmpty ? alertsPath : "-"
         let command = place.enter + [place.binaries + "/portcullisd"]
-        process.executableURL = URL(fileURLWithPath: command[0])
-        var arguments = Array(command.dropFirst())
-        arguments += ["--policies", own + "/policies", "--alerts", alerts, "--run-directory", own + "/run"]
+        var arguments = ["--policies", own + "/policies", "--alerts", alerts, "--run-directory", own + "/run"]
         arguments += ["--state-directory", own + "/state"]
         if !isThrottled { arguments.append("--no-throttle") }
         if !options.contains(where: { $0.hasPrefix("--grpc") }) { arguments.append("--no-grpc") }
         // Never a rule for the packets of the machine itself.
         if !place.hasOwnNetwork { arguments.append("--no-packet-filter") }
-        process.arguments = arguments + options
-        process.standardError = FileHandle(forWritingAtPath: errors)
-        process.standardOutput = FileHandle(forWritingAtPath: place.enter.isEmpty ? errors : alertsPath)
+        let streams = [
+            open("/dev/null", O_RDONLY | O_CLOEXEC),
+            open(place.enter.isEmpty ? errors : alertsPath, O_WRONLY | O_CLOEXEC | O_APPEND),
+            open(errors, O_WRONLY | O_CLOEXEC | O_APPEND),
+        ]
+        defer { streams.forEach { close($0) } }
         let start = Date()
-        try process.run()
+        process = try Child(command + arguments + options, streams)
         while !log.contains("Started to protect") {
             if !process.isRunning { throw ScratchError(text: "the agent has ended: \(log)") }
-            if Date().timeIntervalSince(start) > 20 { throw ScratchError(text: "the agent does not start: \(log)") }
+            if Date().timeIntervalSince(start) > 120 {
+                throw ScratchError(text: "the agent does not start: \(log)")
+            }
             Self.pause()
         }
         startSeconds = Date().timeIntervalSince(start)
@@ -81,7 +84,7 @@ final class AgentUnderTest {
     /// What the agent wrote to standard error.
     var log: String { (try? String(contentsOfFile: errors, encoding: .utf8)) ?? "" }
 
-    var pid: Int32 { process.processIdentifier }
+    var pid: Int32 { process.pid }
 
     /// Process id of a role, from its pid file.
     func pid(of role: String) -> Int32? {
@@ -92,7 +95,7 @@ final class AgentUnderTest {
     /// The alerts so far, waiting until there are at least `count` of them that match and then a little longer, so that a
     /// doubled one is seen too.
     func alerts(atLeast count: Int = 0, where matches: (Alert) -> Bool = { _ in true }) -> [Alert] {
-        let end = Date().addingTimeInterval(5)
+        let end = Date().addingTimeInterval(60)
         while read().filter(matches).count < count && Date() < end { Self.pause() }
         Thread.sleep(forTimeInterval: 0.06)
         return read().filter(matches)
@@ -146,7 +149,7 @@ final class AgentUnderTest {
         // Without its worker a tree starts nothing, and a program whose execution is being compared does not survive it.
         let start = Date()
         while tree.isRunning, !Self.isExecuting("portcullis-vict", tree.processIdentifier),
-            Date().timeIntervalSince(start) < 10
+            Date().timeIntervalSince(start) < Effort.patience(10)
         { Self.pause() }
         var kills = 0
         while tree.isRunning {
@@ -168,9 +171,9 @@ final class AgentUnderTest {
     func stop() {
         if process.isRunning {
             // nsenter(1) waits for the agent, its only child.
-            if !place.enterWaits { process.terminate() } else { children.forEach { kill($0, SIGTERM) } }
+            if !place.enterWaits { kill(pid, SIGTERM) } else { children.forEach { kill($0, SIGTERM) } }
         }
-        process.waitUntilExit()
+        process.wait()
     }
 
     private var children: [Int32] {

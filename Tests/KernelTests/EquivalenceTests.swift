@@ -36,7 +36,10 @@ extension KernelSuite {
                         atPath: parent + "/top", withIntermediateDirectories: true)
                     chmod(parent + "/top", 0o777)
                     let words =
-                        [AgentUnderTest.binaries + "/portcullis-victim", "random", "\(seed)", "400", parent + "/top"]
+                        [
+                            AgentUnderTest.binaries + "/portcullis-victim", "random", "\(seed)", "\(Effort.times(400))",
+                            parent + "/top",
+                        ]
                         + caller.words
                     let result = prefix.isEmpty ? Shell.run(words) : agent.tool(prefix + words)
                     try #require(result.status == 0, "seed \(seed): \(result.error)")

@@ -11,6 +11,8 @@ enum Filesystem: String, CaseIterable, CustomTestStringConvertible {
 
     var testDescription: String { rawValue }
 
+    static var allCases: [Filesystem] { Effort.isReduced ? [.tmpfs, .overlay] : [.tmpfs, .ext4, .overlay] }
+
     /// Mounts it.
     ///
     /// - Parameters:
@@ -31,7 +33,7 @@ enum Filesystem: String, CaseIterable, CustomTestStringConvertible {
             let layers = support + "/layers"
             try FileManager.default.createDirectory(atPath: layers, withIntermediateDirectories: true)
             try Self.mountTmpfs(at: layers)
-            for name in ["lower", "upper", "work"] { try Shell.check("mkdir", "\(layers)/\(name)") }
+            for name in ["lower", "upper", "work"] { mkdir("\(layers)/\(name)", 0o755) }
             try populate(layers + "/lower")
             try Shell.check(
                 "mount", "-t", "overlay", "portcullis-test", "-o",
@@ -40,6 +42,8 @@ enum Filesystem: String, CaseIterable, CustomTestStringConvertible {
     }
 
     static func mountTmpfs(at path: String) throws {
-        try Shell.check("mount", "-t", "tmpfs", "-o", "size=64m", "portcullis-test", path)
+        guard Glibc.mount("portcullis-test", path, "tmpfs", 0, "size=64m") == 0 else {
+            throw ScratchError(text: "mount a tmpfs: \(String(cString: strerror(errno)))")
+        }
     }
 }

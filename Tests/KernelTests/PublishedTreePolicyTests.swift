@@ -232,7 +232,7 @@ extension KernelSuite {
             return root
         }
 
-        @Test(arguments: processes + files + calls + capabilities + sockets, AgentMode.allCases)
+        @Test(arguments: Effort.some(of: processes + files + calls + capabilities + sockets), AgentMode.allCases)
         func aTreeDoesWhatItsPolicyLets(_ scenario: Scenario, _ mode: AgentMode) throws {
             let root = try root()
             let agent = try AgentUnderTest(root, policies: [:], options: scenario.options + mode.options)

@@ -31,19 +31,20 @@ extension KernelSuite {
             let scratch = try Scratch()
             let agent = try start(scratch)
             let stop = scratch.outside + "/stop"
-            let result = try background(agent, "hammer-until", scratch.path("prot/secret"), stop, "10000")
+            let result = try background(
+                agent, "hammer-until", scratch.path("prot/secret"), stop, "\(Effort.times(10000))")
             var kills = 0
-            let end = Date().addingTimeInterval(50)
-            while kills < 100 && Date() < end {
+            let end = Date().addingTimeInterval(Effort.patience(50))
+            while kills < Effort.times(100) && Date() < end {
                 if let pid = agent.pid(of: "worker"), kill(pid, SIGKILL) == 0 { kills += 1 }
                 Thread.sleep(forTimeInterval: 0.08)
             }
             try "".write(toFile: stop, atomically: false, encoding: .utf8)
             let text = result()
-            #expect(kills == 100)
+            #expect(kills == Effort.times(100))
             #expect(text.hasPrefix("succeeded 0 "), "\(text)")
             let refused = text.split(separator: " ").last.flatMap { Int($0.trimmingCharacters(in: .newlines)) } ?? 0
-            #expect(refused >= 10_000, "\(text)")
+            #expect(refused >= Effort.times(10_000), "\(text)")
             #expect(agent.victim("read", scratch.path("work/plain")).output == "ok PLAIN\n")
         }
 
@@ -54,7 +55,7 @@ extension KernelSuite {
             kill(pid, SIGSTOP)
             let start = Date()
             #expect(agent.victim("read", scratch.path("prot/secret")).output.contains("EPERM"))
-            #expect(Date().timeIntervalSince(start) < 4)
+            #expect(Date().timeIntervalSince(start) < Effort.patience(4))
             #expect(agent.pid(of: "worker") != pid)
         }
 
@@ -64,7 +65,7 @@ extension KernelSuite {
             let pid = try #require(agent.pid(of: "front"))
             kill(pid, SIGKILL)
             #expect(agent.victim("read", scratch.path("prot/secret")).output.contains("EPERM"))
-            let end = Date().addingTimeInterval(5)
+            let end = Date().addingTimeInterval(Effort.patience(5))
             while !agent.tool("status").output.contains(scratch.path("prot/")) && Date() < end {
                 AgentUnderTest.pause()
             }
@@ -80,38 +81,38 @@ extension KernelSuite {
         @Test func b28AFloodHidesNothing() throws {
             let scratch = try Scratch()
             let agent = try start(scratch, ["--no-cache"])
-            let floods = try (0..<8).map { _ in try background(agent, "hammer-for", scratch.path("work/plain"), "3") }
-            for _ in 0..<50 {
+            let floods = try (0..<8).map { _ in
+                try background(agent, "hammer-for", scratch.path("work/plain"), "\(Effort.seconds(3))")
+            }
+            for _ in 0..<Effort.times(50) {
                 #expect(agent.victim("read", scratch.path("prot/secret")).output.contains("EPERM"))
             }
             for flood in floods { #expect(!flood().hasPrefix("succeeded 0 ")) }
-            #expect(agent.alerts(atLeast: 50).count == 50)
+            #expect(agent.alerts(atLeast: Effort.times(50)).count == Effort.times(50))
         }
 
         @Test func b29NoForbiddenOpenSucceedsDuringReloads() throws {
             let scratch = try Scratch()
             let agent = try start(scratch)
-            let result = try background(agent, "hammer-for", scratch.path("prot/secret"), "8")
+            let stop = scratch.outside + "/stop"
+            let result = try background(agent, "hammer-until", scratch.path("prot/secret"), stop, "1000")
             let other = AgentUnderTest.policy(
                 file: "matchDirectories: [{dir: \"@/prot/\", recursive: true}], matchPaths: [{path: \"@/bin/denied\"}]")
-            var reloads = 0
-            let end = Date().addingTimeInterval(7)
-            while Date() < end {
+            for reload in 0..<20 {
                 // Applied over the socket: each is a whole reload, and is answered when it is in force.
-                let text = (reloads % 2 == 0 ? other : Self.policy).replacingOccurrences(of: "@", with: scratch.root)
+                let text = (reload % 2 == 0 ? other : Self.policy).replacingOccurrences(of: "@", with: scratch.root)
                 #expect(agent.tool("apply", "-f", "-", input: text).status == 0)
-                reloads += 1
             }
+            try "".write(toFile: stop, atomically: false, encoding: .utf8)
             let text = result()
-            #expect(reloads > 10, "\(reloads)")
-            #expect(text.hasPrefix("succeeded 0 "), "\(text) after \(reloads) reloads")
+            #expect(text.hasPrefix("succeeded 0 "), "\(text)")
         }
 
         @Test func aBrokenFileLeavesTheRulesInForce() throws {
             let scratch = try Scratch()
             let agent = try start(scratch)
             try AgentUnderTest.write("kind: [", "p.yaml", scratch)
-            let end = Date().addingTimeInterval(5)
+            let end = Date().addingTimeInterval(Effort.patience(5))
             while !agent.log.contains("p.yaml:") && Date() < end { AgentUnderTest.pause() }
             #expect(agent.log.contains("p.yaml:"))
             #expect(agent.victim("read", scratch.path("prot/secret")).output.contains("EPERM"))
@@ -134,9 +135,10 @@ extension KernelSuite {
             Thread.sleep(forTimeInterval: 0.5)
             #expect(try Self.processorTicks(orphan) - before < 10)
             let stop = scratch.outside + "/stop"
-            let result = try background(first, "hammer-until", scratch.path("prot/secret"), stop, "1000")
+            let result = try background(
+                first, "hammer-until", scratch.path("prot/secret"), stop, "\(Effort.times(1000))")
             let second = try start(scratch)
-            let end = Date().addingTimeInterval(5)
+            let end = Date().addingTimeInterval(Effort.patience(5))
             while kill(orphan, 0) == 0 && Date() < end { AgentUnderTest.pause() }
             #expect(kill(orphan, 0) != 0)
             try "".write(toFile: stop, atomically: false, encoding: .utf8)
@@ -186,7 +188,7 @@ extension KernelSuite {
             let victim = Process()
             let output = Pipe()
             victim.executableURL = URL(fileURLWithPath: AgentUnderTest.binaries + "/portcullis-victim")
-            victim.arguments = ["hammer", scratch.path("prot/secret"), "3000"]
+            victim.arguments = ["hammer", scratch.path("prot/secret"), "\(Effort.times(3000))"]
             victim.standardOutput = output
             try victim.run()
             let point = scratch.outside + "/point"
@@ -195,12 +197,12 @@ extension KernelSuite {
                 if let pid = agent.pid(of: "worker") { kill(pid, SIGKILL) }
                 for _ in 0..<5 {
                     try Filesystem.mountTmpfs(at: point)
-                    try Shell.check("umount", point)
+                    umount2(point, 0)
                 }
             }
             let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
             victim.waitUntilExit()
-            #expect(text == "succeeded 0 refused 3000\n")
+            #expect(text == "succeeded 0 refused \(Effort.times(3000))\n")
         }
 
         @Test func anEndedAgentLeavesNothingBehind() throws {

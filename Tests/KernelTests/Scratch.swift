@@ -24,9 +24,13 @@ final class Scratch: Place {
         ]
     }
 
-    /// - Parameter user: who owns it, and runs agent and victims; `nil` for root.
-    init(_ filesystem: Filesystem = .tmpfs, ownedBy user: String? = nil) throws {
-        enter = user.map { Self.become($0) } ?? []
+    /// - Parameters:
+    ///   - user: who owns it, and runs agent and victims; `nil` for root.
+    ///   - kernel: a release like whose kernel this one answers agent and victims; `nil` for itself.
+    init(_ filesystem: Filesystem = .tmpfs, ownedBy user: String? = nil, like kernel: String? = nil) throws {
+        enter =
+            (kernel.map { [AgentUnderTest.binaries + "/portcullis-victim", "like-kernel", $0] } ?? [])
+            + (user.map { Self.become($0) } ?? [])
         let id = UUID().uuidString.prefix(8)
         root = "/tmp/portcullis-test-\(id)"
         outside = "/tmp/portcullis-agent-\(id)"
@@ -53,7 +57,7 @@ final class Scratch: Place {
     }
 
     deinit {
-        for path in [root, outside + "/layers"] { _ = Shell.run("umount", "-l", path) }
+        for path in [root, outside + "/layers"] { umount2(path, Int32(MNT_DETACH)) }
         try? FileManager.default.removeItem(atPath: root)
         try? FileManager.default.removeItem(atPath: outside)
     }
@@ -65,58 +69,4 @@ final class Scratch: Place {
     }
 
     func text(_ name: String) -> String? { try? String(contentsOfFile: path(name), encoding: .utf8) }
-}
-
-/// Runs programs and collects what they say.
-enum Shell {
-    struct Result {
-        var status: Int32
-        var output: String
-        var error: String
-    }
-
-    static func run(_ arguments: String..., input: String? = nil) -> Result { run(arguments, input: input) }
-
-    static func run(_ arguments: [String], input: String? = nil) -> Result {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = arguments
-        let (out, err, inp) = (Pipe(), Pipe(), Pipe())
-        process.standardOutput = out
-        process.standardError = err
-        process.standardInput = inp
-        do { try withoutBlockedSignals { try process.run() } } catch {
-            return Result(status: 127, output: "", error: "\(error)")
-        }
-        if let input { try? inp.fileHandleForWriting.write(contentsOf: Data(input.utf8)) }
-        try? inp.fileHandleForWriting.close()
-        let output = out.fileHandleForReading.readDataToEndOfFile()
-        let error = err.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return Result(
-            status: process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus,
-            output: String(decoding: output, as: UTF8.self), error: String(decoding: error, as: UTF8.self))
-    }
-
-    /// Tests run on threads that block most signals, and a child starts with its parent's mask: timeout(1) would never fire.
-    static func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
-        var (none, before) = (sigset_t(), sigset_t())
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        try body()
-    }
-
-    @discardableResult static func check(_ arguments: String...) throws -> String { try check(arguments) }
-
-    @discardableResult static func check(_ arguments: [String]) throws -> String {
-        let result = run(arguments)
-        if result.status != 0 { throw ScratchError(text: "\(arguments): \(result.error)") }
-        return result.output
-    }
-}
-
-struct ScratchError: Error, CustomStringConvertible {
-    let text: String
-    var description: String { text }
 }

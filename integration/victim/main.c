@@ -343,6 +343,7 @@ static const struct {
     {"receive", 3, do_receive},
     {"connect", 3, do_connect},
     {"enter-cgroup", 2, do_enter_cgroup},
+    {"like-kernel", 2, do_like_kernel},
     {"flood", 5, do_flood},
     {"map", 1, do_map},
     {"random", 5, do_random_calls},

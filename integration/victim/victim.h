@@ -20,6 +20,7 @@ int do_datagrams(char **arguments);
 int do_receive(char **arguments);
 int do_connect(char **arguments);
 int do_enter_cgroup(char **arguments);
+int do_like_kernel(char **arguments);
 
 int do_flood(char **arguments);
 int do_map(char **arguments);

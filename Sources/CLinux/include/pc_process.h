@@ -49,7 +49,8 @@ struct pc_spawn {
     int32_t death_signal;
 };
 
-/// Starts a program: clone(2) with CLONE_PIDFD (Linux 5.2; before that *pidfd is -1), then only async-signal-safe
+/// Starts a program: clone(2) with CLONE_PIDFD (before Linux 5.3 *pidfd is the end of a pipe, readable when the child ends
+/// just as a pidfd is; the child has its other end as one descriptor more), then only async-signal-safe
 /// system calls, then execve(2), or execveat(2) of the open program. Returns 0, or -errno of the step in *step; the child is then gone and reaped.
 int pc_spawn(const struct pc_spawn *request, int32_t *pid, int *pidfd, int *step);
 
