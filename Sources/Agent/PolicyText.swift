@@ -111,8 +111,8 @@ enum PolicyText {
 
     private static func syscallRule(_ rule: SyscallRule) -> [String: AnyJSON] {
         var fields = attributes(rule.attributes)
-        // A system call is only ever reported.
-        fields["action"] = nil
+        // Otherwise a system call is reported, whatever the spec's action is.
+        if rule.attributes.action != .block { fields["action"] = nil }
         fields["syscall"] = .list(rule.syscalls.map(AnyJSON.string))
         if let path = rule.path { fields["path"] = .string(path) }
         if rule.recursive { fields["recursive"] = .truth(true) }

@@ -1,5 +1,7 @@
 #include "pc_probe.h"
 
+#include "pc_listener.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -90,7 +92,8 @@ static int in_child(int (*body)(void)) {
     return result;
 }
 
-static int addfd_body(void) {
+/// A listener of this process: of a child that ends with it.
+static int own_listener(void) {
     // Notifies nothing: the one call it names is never made by this child.
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -102,16 +105,32 @@ static int addfd_body(void) {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
     long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+    return listener < 0 ? -errno : (int)listener;
+}
+
+static int add_descriptor(uint32_t flags) {
+    int listener = own_listener();
     if (listener < 0)
-        return -errno;
-    struct seccomp_notif_addfd request = {.id = 0, .flags = 0, .srcfd = (uint32_t)listener};
-    if (ioctl((int)listener, SECCOMP_IOCTL_NOTIF_ADDFD, &request) == 0)
+        return listener;
+    struct seccomp_notif_addfd request = {.id = 0, .flags = flags, .srcfd = (uint32_t)listener};
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &request) == 0)
         return 0;
-    // ENOENT: the ioctl is there and no notification has id 0.
+    // ENOENT: the ioctl and its flags are known, and no notification has id 0.
     return errno == ENOENT ? 0 : -errno;
 }
 
+static int addfd_body(void) { return add_descriptor(0); }
+// SECCOMP_ADDFD_FLAG_SEND, Linux 5.14.
+static int addfd_send_body(void) { return add_descriptor(1U << 1); }
+
+static int sync_wake_up_body(void) {
+    int listener = own_listener();
+    return listener < 0 ? listener : pc_listener_wake_synchronously(listener);
+}
+
 int pc_seccomp_addfd_probe(void) { return in_child(addfd_body); }
+int pc_seccomp_addfd_send_probe(void) { return in_child(addfd_send_body); }
+int pc_seccomp_sync_wake_up_probe(void) { return in_child(sync_wake_up_body); }
 
 int pc_landlock_abi(void) {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1U);

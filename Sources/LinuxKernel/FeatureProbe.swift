@@ -59,6 +59,8 @@ public struct FeatureProbe: Sendable {
         add("seccomp.tsync-esrch", result: pc_seccomp_flag_known(1 << 4 | 1 << 0))
         add("seccomp.wait-killable", result: pc_seccomp_flag_known(1 << 5 | 1 << 3))
         add("seccomp.add-descriptor", result: pc_seccomp_addfd_probe())
+        add("seccomp.add-descriptor-send", result: pc_seccomp_addfd_send_probe())
+        add("seccomp.sync-wake-up", result: pc_seccomp_sync_wake_up_probe())
     }
 
     private mutating func probeProcesses() {

@@ -157,6 +157,8 @@ enum KeySpace {
     /// Nodes found by number, not by text.
     static var direct: UInt32 { 6 }
     static var pair: UInt32 { 7 }
+    /// System calls that rules block.
+    static var blockedSystemCall: UInt32 { 8 }
     /// Plus the node of the system call: the paths of its rules.
     static var systemCallPaths: UInt32 { 16 }
 }

@@ -51,7 +51,7 @@ struct RuleCollector {
         let policy: Policy
         let category: Category
         let sources: [String]
-        let attributes: RuleAttributes
+        var attributes: RuleAttributes
         let position: SourcePosition
         let flags: UInt32
 
@@ -223,10 +223,12 @@ struct RuleCollector {
     }
 
     private mutating func add(_ rule: SyscallRule, _ policy: Policy) throws(CompilationError) {
+        // The spec's own action does not reach system calls: Block is there only if the rule says so itself.
+        let blocks = rule.attributes.action == .block && rule.path == nil
         var attributes = rule.attributes
-        attributes.action = .audit
+        attributes.action = blocks ? .block : .audit
         let written = rule.sources.map(\.path)
-        let common = Common(policy, .syscall, written, attributes, rule.position)
+        var common = Common(policy, .syscall, written, attributes, rule.position)
         let calls = rule.syscalls.joined(separator: ",")
         var record = try describe(common, rule.path.map { "\(calls) \($0)" } ?? calls)
         guard rule.sources.count <= limits.listLength else { throw tooLong("fromSource", rule.position) }
@@ -236,8 +238,10 @@ struct RuleCollector {
             entries += names.all(Array(source.path.utf8)).map { .init(text: $0, isRecursive: source.recursive) }
         }
         record.list = draft.list(entries)
+        // Several may be about one call, each for other programs; the first that fires counts.
+        common.attributes.action = .audit
         for name in rule.syscalls {
-            let call = draft.node(Array(name.utf8), KeySpace.systemCall)
+            let call = draft.node(Array(name.utf8), blocks ? KeySpace.blockedSystemCall : KeySpace.systemCall)
             guard let path = rule.path else {
                 try put(call, .exact, record, [], common)
                 continue

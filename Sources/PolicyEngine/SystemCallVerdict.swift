@@ -3,7 +3,19 @@ import Glibc
 extension Snapshot {
     /// Whether any rule is about a system call.
     public func names(systemCall name: UnsafeRawBufferPointer) -> Bool {
-        hasRules(in: .syscall) && find(name, KeySpace.systemCall) >= 0
+        hasRules(in: .syscall)
+            && (find(name, KeySpace.systemCall) >= 0 || find(name, KeySpace.blockedSystemCall) >= 0)
+    }
+
+    /// Whether a system call is refused, whatever it is about; never audits.
+    public func blockedCallVerdict(name: UnsafeRawBufferPointer, source: UnsafeRawBufferPointer?) -> Verdict {
+        guard hasRules(in: .syscall) else { return .allowed }
+        let node = find(name, KeySpace.blockedSystemCall)
+        guard node >= 0 else { return .allowed }
+        var best = FirstRule()
+        consider(audits(node, NodeWord.exactAudits), recursion: nil, source, &best)
+        guard best.rule != SnapshotLayout.none else { return .allowed }
+        return best.isOpen ? .needs(.source) : Verdict(effect: .block, rule: RuleID(rawValue: best.rule))
     }
 
     /// Whether a system call is to be reported; never blocks. `path` is `nil` for a call without one.

@@ -166,15 +166,19 @@ struct RuleDecoder {
             for name in names where !KnownNames.systemCalls.contains(name) {
                 sink.error(item.position(of: "syscall"), unknown(item, "syscall", name, KnownNames.systemCalls))
             }
-            var attributes = ActionDecoder.attributes(of: item, inherited: inherited)
-            attributes.action = .audit
+            // Only what the entry itself says blocks, which is an extension.
+            let attributes = ActionDecoder.attributes(of: item, inherited: inherited)
+            if attributes.action == .allow {
+                sink.error(
+                    item.position(of: "action"), "\(item.name(of: "action")) must be Audit or Block, not 'Allow'")
+            }
             var rule = SyscallRule(syscalls: names, path: path, attributes: attributes, position: item.position)
             rule.recursive = item.boolean("recursive") ?? false
             rule.sources = syscallSources(item)
             rules.append(rule)
         }
         let extras = ["severity", "tags", "message"]
-        forEach(section, "matchSyscalls", ["syscall", "fromSource"], common: extras) { add($0, nil) }
+        forEach(section, "matchSyscalls", ["syscall", "fromSource", "action"], common: extras) { add($0, nil) }
         forEach(section, "matchPaths", ["path", "recursive", "syscall", "fromSource"], common: extras) { item in
             guard let text = item.string("path", required: true) else { return }
             let problem = text.hasSuffix("/") ? FieldRules.directoryProblem(text) : FieldRules.pathProblem(text)

@@ -19,7 +19,8 @@ public struct CapabilityRule: Sendable, Hashable {
     }
 }
 
-/// An entry of `syscalls.matchSyscalls` (`path` is `nil`) or `syscalls.matchPaths`. Always Audit upstream.
+/// An entry of `syscalls.matchSyscalls` (`path` is `nil`) or `syscalls.matchPaths`. Always Audit upstream; here an entry of
+/// `matchSyscalls` may have an action of its own, Audit or Block.
 public struct SyscallRule: Sendable, Hashable {
     /// System call names as written.
     public var syscalls: [String]
@@ -29,7 +30,7 @@ public struct SyscallRule: Sendable, Hashable {
     public var recursive: Bool = false
     /// Callers for which the rule holds; empty: for all.
     public var sources: [Source] = []
-    /// Severity, tags, message; action is Audit.
+    /// Severity, tags, message; action is Audit, or Block where the entry itself says so.
     public var attributes: RuleAttributes
     /// Where the rule is written.
     public var position: SourcePosition

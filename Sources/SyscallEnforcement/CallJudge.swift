@@ -15,6 +15,8 @@ struct CallJudge {
     private(set) var effect = Effect.allow
     private var isCaptured = false
     private var asks = true
+    /// The alert is about the call itself already.
+    private var isCallBlocked = false
     private var hasPath = false
     private let text = UnsafeMutableRawBufferPointer.allocate(byteCount: 128, alignment: 8)
 
@@ -40,7 +42,7 @@ struct CallJudge {
         self.thread = thread
         decider.facts.knownWorkload = workload
         self.call = call
-        (effect, isCaptured, hasPath) = (.allow, false, false)
+        (effect, isCaptured, hasPath, isCallBlocked) = (.allow, false, false, false)
         decider.facts.begin(thread: thread, isExec: false)
     }
 
@@ -251,6 +253,37 @@ struct CallJudge {
             isPerformed: false)
     }
 
+    /// Whether the call itself is refused, whatever it is about.
+    mutating func permitsCall(
+        _ name: UnsafeRawBufferPointer, _ notification: SystemCallNotification,
+        _ state: UnsafePointer<EnforcementState>
+    ) -> Bool {
+        guard asks else { return true }
+        var decision = decide(call: name, state.pointee.snapshot, state)
+        if decision.allow, let own = state.pointee.workloads.snapshot(of: decider.facts.workload(state)) {
+            decision = decide(call: name, own, state)
+        }
+        guard decision.effect != .allow else { return true }
+        isCallBlocked = !decision.allow
+        return note(
+            decision, state, resource: UnsafeRawBufferPointer(start: nil, count: 0), isPerformed: false,
+            detail: CallText.write(name, notification, into: text))
+    }
+
+    private mutating func decide(
+        call name: UnsafeRawBufferPointer, _ snapshot: Snapshot, _ state: UnsafePointer<EnforcementState>
+    ) -> PermissionDecision {
+        var verdict = snapshot.blockedCallVerdict(name: name, source: nil)
+        if verdict.missing.contains(.source) {
+            guard let source = decider.facts.executable(state.pointee) else {
+                return .failed(.factUnavailable, .syscall, state.pointee.failures)
+            }
+            verdict = snapshot.blockedCallVerdict(name: name, source: source)
+        }
+        return PermissionDecision(
+            allow: verdict.effect != .block, effect: verdict.effect, category: .syscall, rule: verdict.rule)
+    }
+
     // MARK: - Reports
 
     /// Reports the call itself, if a rule of the `syscalls` section is about it: besides what was decided about its parts. Of a call that
@@ -259,7 +292,7 @@ struct CallJudge {
         _ name: UnsafeRawBufferPointer, path: UnsafeRawBufferPointer?, _ notification: SystemCallNotification,
         isRefused: Bool, _ state: UnsafePointer<EnforcementState>
     ) {
-        guard asks else { return }
+        guard asks, !isCallBlocked else { return }
         let rule =
             auditRule(name, path, state.pointee.snapshot, state)
             ?? state.pointee.workloads.snapshot(of: decider.facts.workload(state)).flatMap {

@@ -157,6 +157,7 @@ package struct CallLoop {
             return (judge.fail(.unknownCall, .syscall, state) ? 0 : EACCES, .failureTable)
         }
         if let error = table.forbidden.first(notification) { return (error, .callNumber) }
+        if !judge.permitsCall(table.name(notification), notification, state) { return (EACCES, .callNumber) }
         if kind == .socket || kind == .socketpair, !judge.permits(SocketCall(notification), state) {
             return (EACCES, .socketRegisters)
         }
@@ -187,6 +188,9 @@ package struct CallLoop {
         judge.begin(
             thread: notification.thread, workload: tree.workload, .init(number: table.nativeNumber(notification)),
             asks: !trees.isStarting(tree))
+        guard judge.permitsCall(table.name(notification), notification, state) else {
+            return end(CallBroker.denied, tree, state)
+        }
         let tracked = request.operation != .listen && canComeTwice(tree) ? unanswered : nil
         return end(
             broker.run(request, notification, in: tree, &judge, state, unanswered: tracked, wait: wait), tree, state,
@@ -203,6 +207,9 @@ package struct CallLoop {
                 number: table.nativeNumber(notification), openFlags: call.operation == .open ? call.flags : nil),
             asks: !isStarting || call.operation == .execute,
             enters: isStarting && tree.isEntered && call.operation == .execute)
+        guard judge.permitsCall(table.name(notification), notification, state) else {
+            return end(CallBroker.denied, tree, state)
+        }
         if let capability = table.capabilities.first(notification),
             !judge.permits(capability: UInt8(truncatingIfNeeded: capability), state)
         {

@@ -153,9 +153,22 @@ extension KernelSuite {
                     """),
         ]
 
-        @Test(arguments: programs, AgentMode.allCases)
-        func itDoesWhatItDoesWithoutUs(program: Program, mode: AgentMode) throws {
-            let scratch = try Scratch()
+        /// What an agent decides with, and whose it is.
+        enum Agent: CaseIterable {
+            case events, callsOnly, rootless
+
+            var options: [String] {
+                switch self {
+                case .events: []
+                case .callsOnly: ["--calls-only"]
+                case .rootless: ["--rootless"]
+                }
+            }
+        }
+
+        @Test(arguments: programs, Agent.allCases)
+        func itDoesWhatItDoesWithoutUs(program: Program, mode: Agent) throws {
+            let scratch = try Scratch(ownedBy: mode == .rootless ? Scratch.user : nil)
             let agent = try AgentUnderTest(
                 scratch,
                 policies: ["p.yaml": AgentUnderTest.policy(file: "matchPaths: [{path: \"@/prot/sub/deep\"}]")],
@@ -174,7 +187,7 @@ extension KernelSuite {
                     "rm -rf \(place); mkdir \(place); cd \(place); export PORT=\(port); exec bash \(script)",
                 ]
             }
-            let plain = Shell.run(words("plain", port))
+            let plain = Shell.run(scratch.enter + words("plain", port))
             let supervised = agent.tool(["run", "--policies", policy, "--"] + words("tree", port + 5))
             #expect(supervised.output == plain.output)
             #expect(supervised.status == plain.status)

@@ -117,6 +117,39 @@ extension KernelSuite {
             }
         #endif
 
+        /// The extension: an entry that itself says Block. `getppid`, a call on a path, one that registers decide.
+        @Test(arguments: [
+            (["syscall", "110", "0", "0", "0"], "", "SYS_GETPPID"), (["unlink", "@/work/plain"], "", "SYS_UNLINK"),
+            (["socket", "2", "2", "0"], "", "SYS_SOCKET"),
+        ])
+        func aCallThatAnEntryBlocksFails(words: [String], resource: String, text: String) throws {
+            let scratch = try Scratch()
+            let other = scratch.path("bin/other")
+            try FileManager.default.copyItem(atPath: Self.victim, toPath: other)
+            let entry = "{syscall: [getppid, unlink, socket], action: Block, fromSource: [{path: \(Self.victim)}]}"
+            let agent = try AgentUnderTest(
+                scratch,
+                policies: [
+                    "p.yaml": AgentUnderTest.policy(syscalls: "matchSyscalls: [\(entry), {syscall: [unlink]}]")
+                ])
+            let words = words.map { $0.replacingOccurrences(of: "@", with: scratch.root) }
+            #expect(run(agent, words).output == "errno 13 EACCES\n")
+            #expect(scratch.text("work/plain") == "PLAIN\n")
+            expectOne(agent, "Syscall", resource: resource, data: "syscall=" + text, action: "Block")
+            // Another program may.
+            #expect(agent.tool(["run", "--", other] + words).output == "ok\n")
+        }
+
+        /// What the whole policy says is not about system calls.
+        @Test func thePolicysActionBlocksNoCall() throws {
+            let (scratch, agent) = try start(
+                AgentUnderTest.policy(syscalls: "matchSyscalls: [{syscall: [unlink]}]", action: "Block"))
+            #expect(run(agent, ["unlink", scratch.path("work/plain")]).output == "ok\n")
+            #expect(scratch.text("work/plain") == nil)
+            expectOne(
+                agent, "Syscall", resource: scratch.path("work/plain"), data: "syscall=SYS_UNLINK", action: "Audit")
+        }
+
         @Test func otherCallsAreNotReported() throws {
             let (_, agent) = try start(
                 AgentUnderTest.policy(syscalls: "matchSyscalls: [{syscall: [reboot]}]", action: "Audit"))

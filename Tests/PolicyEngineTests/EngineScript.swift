@@ -181,6 +181,10 @@ struct EngineScript {
                         snapshot.syscallVerdict(name: name, path: $0, source: knownSource)
                     }
                 }
+            case "refuse":
+                return try withBytes(Array(words[1].utf8)) {
+                    snapshot.blockedCallVerdict(name: $0, source: knownSource)
+                }
             default: throw BadLine(text: text)
             }
         }

@@ -121,6 +121,16 @@ import Testing
                 ("call unlink /a/c", "audit 3"),
                 ("call unlink /x", "audit 3"),
             ]),
-        SemanticsRow("always audit", ["block call mount"], [("call mount", "audit 1")]),
+        SemanticsRow("what blocks a call audits none", ["block call mount"], [("call mount", "allow")]),
+        SemanticsRow("a path never blocks", ["block call mount path=/a"], [("call mount /a", "audit 1")]),
+        SemanticsRow(
+            "an entry's own Block", ["block call mount", "audit call mount"],
+            [("refuse mount", "block 1"), ("refuse umount", "allow"), ("call mount", "audit 2")]),
+        SemanticsRow(
+            "Block for one program", ["block call mount from=/s", "block call mount from=/u"],
+            [
+                ("refuse mount from=/s", "block 1"), ("refuse mount from=/t", "allow"),
+                ("refuse mount from=/u", "block 2"),
+            ]),
     ]
 }

@@ -309,7 +309,7 @@ struct FieldTypeTests {
         (.container, "file: {matchPatterns: [{pattern: /a*, pts: true}]}", "pts"),
         (.container, "process: {matchPaths: [{path: /a, fromSource: [{dir: /b/}]}]}", "dir"),
         (.container, "syscalls: {action: Audit}", "action"),
-        (.container, "syscalls: {matchSyscalls: [{syscall: [read], action: Audit}]}", "action"),
+        (.container, "syscalls: {matchPaths: [{path: /a, syscall: [read], action: Audit}]}", "action"),
         (.container, "syscalls: {matchSyscalls: [{syscall: [read], path: /a}]}", "path"),
         (.container, "presets: [{name: exec, severity: 1}]", "severity"),
         (.container, "presets: [{name: exec, message: m}]", "message"),

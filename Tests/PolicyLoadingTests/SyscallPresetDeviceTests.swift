@@ -46,7 +46,18 @@ struct SyscallPresetDeviceTests {
         #expect(text.policy?.syscalls == [SyscallRule(["read"])] && text.policy?.attributes.action == .block)
     }
 
+    /// The extension: an entry that itself says so.
+    @Test(arguments: [("Block", RuleAction.block), ("Audit", .audit)])
+    func anEntryMayHaveAnAction(word: String, action: RuleAction) {
+        let text = SpecText(.container, "syscalls: {matchSyscalls: [{syscall: [read], action: \(word)}]}")
+        #expect(text.policy?.syscalls.map(\.attributes.action) == [action], "\(text.result.diagnostics)")
+    }
+
     @Test(arguments: [
+        (
+            "matchSyscalls: [{syscall: [read], action: Allow}]",
+            "matchSyscalls[0].action must be Audit or Block, not 'Allow'"
+        ),
         ("matchSyscalls: [{}]", "matchSyscalls[0].syscall is required"),
         ("matchSyscalls: [{syscall: []}]", "matchSyscalls[0].syscall is required"),
         (

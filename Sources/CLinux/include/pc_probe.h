@@ -12,6 +12,10 @@ int pc_seccomp_notification_sizes(uint16_t *notification, uint16_t *response, ui
 int pc_seccomp_flag_known(uint64_t flag);
 /// SECCOMP_IOCTL_NOTIF_ADDFD (Linux 5.9), tried on a real listener that a forked child installs on itself: 0 or -errno.
 int pc_seccomp_addfd_probe(void);
+/// The same with SECCOMP_ADDFD_FLAG_SEND (Linux 5.14), which answers in the same step.
+int pc_seccomp_addfd_send_probe(void);
+/// SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (Linux 6.6) on such a listener: 0 or -errno.
+int pc_seccomp_sync_wake_up_probe(void);
 /// landlock_create_ruleset(2) LANDLOCK_CREATE_RULESET_VERSION: the ABI number or -errno.
 int pc_landlock_abi(void);
 /// io_uring_setup(2) with arguments that are always refused: 0 if the caller could make a ring, -EPERM if
