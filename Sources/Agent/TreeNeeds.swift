@@ -41,6 +41,6 @@ struct TreeNeeds {
         let (guardProgram, treeProgram) = try plan.programs()
         return TreeFilters(
             guardProgram: guardProgram.instructions, treeProgram: treeProgram.instructions,
-            droppedCapabilities: dropped.rawValue, gaps: gaps)
+            droppedCapabilities: dropped.rawValue, changesArePerformed: calls.files || calls.decidesOpens, gaps: gaps)
     }
 }

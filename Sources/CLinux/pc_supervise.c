@@ -1,3 +1,4 @@
+#include "pc_landlock.h"
 #include "pc_listener.h"
 #include "pc_process.h"
 
@@ -118,6 +119,10 @@ int pc_supervise_become(const struct pc_supervised *request, int gate) {
         return -errno;
     if (request->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
+    // Before the filter, too: what it would open is notified then.
+    int walled = request->forbids_changes ? pc_landlock_forbid_changes() : 0;
+    if (walled < 0)
+        return walled;
     // The lowest free number is the listener's too.
     int number = fcntl(gate, F_DUPFD_CLOEXEC, 0);
     if (number < 0 || close(number) < 0)

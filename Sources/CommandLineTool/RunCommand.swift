@@ -23,6 +23,12 @@ struct RunCommand: ParsableCommand {
         completion: .file())
     var policies: [String] = []
 
+    @Flag(
+        help: ArgumentHelp(
+            "A second wall: Landlock forbids the tree to change files itself, which the agent does for it. It cannot look into other programs' /proc then, and leaves no core files."
+        ))
+    var landlock = false
+
     @OptionGroup var agent: AgentOptions
 
     func validate() throws {
@@ -33,8 +39,8 @@ struct RunCommand: ParsableCommand {
         let launcher: CompanionProgram
         do { launcher = try CompanionProgram.find(Self.launcher) } catch { throw ToolFailure("\(error)") }
         let error = launcher.become(
-            arguments: ["portcullis", "--socket", agent.socket] + policies.flatMap { ["--policies", $0] } + ["--"]
-                + command)
+            arguments: ["portcullis", "--socket", agent.socket] + policies.flatMap { ["--policies", $0] }
+                + (landlock ? ["--landlock"] : []) + ["--"] + command)
         throw ToolFailure("\(launcher.path): \(systemMessage(error))")
     }
 

@@ -32,14 +32,20 @@ public struct TreeFilters: Codable, Sendable, Equatable {
     public var treeProgram: [UInt8]
     /// Bit n: capability n is dropped.
     public var droppedCapabilities: UInt64
+    /// Calls that change files are performed for the tree, which never makes them itself.
+    public var changesArePerformed: Bool
     /// What the tree's own policies say and nothing holds.
     public var gaps: [String]
 
     /// Creates the answer.
-    public init(guardProgram: [UInt8], treeProgram: [UInt8], droppedCapabilities: UInt64, gaps: [String] = []) {
+    public init(
+        guardProgram: [UInt8], treeProgram: [UInt8], droppedCapabilities: UInt64, changesArePerformed: Bool = false,
+        gaps: [String] = []
+    ) {
         self.guardProgram = guardProgram
         self.treeProgram = treeProgram
         self.droppedCapabilities = droppedCapabilities
+        self.changesArePerformed = changesArePerformed
         self.gaps = gaps
     }
 }

@@ -61,11 +61,14 @@ public enum SupervisedProcess {
     ///   - executable: a path; arguments include the program's name.
     ///   - dropping: capabilities that leave every set for good.
     ///   - noNewPrivileges: needed without CAP_SYS_ADMIN.
+    ///   - forbidsChanges: Landlock forbids it to change files itself (EOPNOTSUPP, ENOSYS: this kernel has none); needs CAP_SYS_ADMIN or
+    ///     `noNewPrivileges`.
     ///   - ownHostName: it gets a UTS namespace, by which all its descendants can be told. Needs CAP_SYS_ADMIN.
     /// - Returns: the errno of the step that failed. A filter may be in place by then, and nobody who answers.
     public static func become(
         executable: String, arguments: [String], environment: [String], programs: Programs,
-        dropping capabilities: CapabilitySet = [], noNewPrivileges: Bool, ownHostName: Bool, gate: consuming Gate
+        dropping capabilities: CapabilitySet = [], noNewPrivileges: Bool, forbidsChanges: Bool = false,
+        ownHostName: Bool, gate: consuming Gate
     ) -> Int32 {
         let path = CStringArray([executable])
         let (argv, envp) = (CStringArray(arguments), CStringArray(environment))
@@ -86,6 +89,7 @@ public enum SupervisedProcess {
                                 tree_instructions: UInt32(treeBytes.count / 8),
                                 no_new_privileges: noNewPrivileges ? 1 : 0,
                                 own_host_name: ownHostName ? 1 : 0,
+                                forbids_changes: forbidsChanges ? 1 : 0,
                                 dropped_capabilities: capabilities.rawValue)
                             return pc_supervise_become(&request, end)
                         }

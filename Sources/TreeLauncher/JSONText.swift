@@ -30,6 +30,12 @@ enum JSONText: Equatable {
         return nil
     }
 
+    /// The truth value, if it is one.
+    var truth: Bool? {
+        if case .bool(let value) = self { return value }
+        return nil
+    }
+
     /// The number as it was written, if it is one.
     var number: String? {
         if case .number(let text) = self { return text }

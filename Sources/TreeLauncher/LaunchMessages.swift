@@ -20,10 +20,11 @@ enum LaunchMessages {
         guard let message = try accepted(answer)?["filters"]?["_0"],
             let guardProgram = message["guardProgram"]?.bytes, let treeProgram = message["treeProgram"]?.bytes,
             let dropped = message["droppedCapabilities"]?.number.flatMap({ UInt64($0) }),
-            let gaps = message["gaps"]?.texts
+            let performed = message["changesArePerformed"]?.truth, let gaps = message["gaps"]?.texts
         else { return nil }
         return TreeFilters(
-            guardProgram: guardProgram, treeProgram: treeProgram, droppedCapabilities: dropped, gaps: gaps)
+            guardProgram: guardProgram, treeProgram: treeProgram, droppedCapabilities: dropped,
+            changesArePerformed: performed, gaps: gaps)
     }
 
     /// Reads the answer to `supervise` in the same way.

@@ -7,6 +7,8 @@ struct LauncherArguments: Equatable {
     var socket = ""
     /// Policies of the tree's own.
     var policies: [String] = []
+    /// Landlock is a second wall around what the tree may change.
+    var landlock = false
     /// The program and its arguments; never empty.
     var command: [String] = []
 
@@ -29,6 +31,7 @@ struct LauncherArguments: Equatable {
             case "--socket", "--policies":
                 guard let value = rest.popFirst() else { return .wrong("Missing the value of \(word)") }
                 if word == "--socket" { result.socket = value } else { result.policies.append(value) }
+            case "--landlock": result.landlock = true
             case "--version": return .show(ReleaseVersion.text)
             case "--help": return .show(help)
             case "--":
@@ -48,7 +51,7 @@ struct LauncherArguments: Equatable {
     }
 
     private static let help = """
-        usage: portcullis-launch [--socket PATH] [--policies PATH]... -- PROGRAM [ARGUMENT]...
+        usage: portcullis-launch [--socket PATH] [--policies PATH]... [--landlock] -- PROGRAM [ARGUMENT]...
 
         Becomes PROGRAM as a supervised tree; 'portcullis help run' says what that is. For units of systemd, which
         'portcullis systemd enable' writes.

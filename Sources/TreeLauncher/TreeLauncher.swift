@@ -39,6 +39,10 @@ public enum TreeLauncher {
             // No rule is about system calls: there is nothing to be supervised for.
             throw execute(executable, arguments.command)
         }
+        if arguments.landlock, !filters.changesArePerformed {
+            throw ToolFailure(
+                "--landlock: no rule is about files, so the tree changes them itself and cannot be forbidden to")
+        }
         let program = getpid()
         let role: SupervisedProcess.Role
         do { role = try SupervisedProcess.split() } catch { throw ToolFailure("\(error)") }
@@ -52,12 +56,15 @@ public enum TreeLauncher {
                 programs: SupervisedProcess.Programs(
                     guardProgram: filters.guardProgram, treeProgram: filters.treeProgram),
                 dropping: CapabilitySet(rawValue: filters.droppedCapabilities), noNewPrivileges: geteuid() != 0,
+                forbidsChanges: arguments.landlock,
                 ownHostName: !documents.isEmpty && geteuid() == 0, gate: gate)
             switch error {
             case EBUSY:
                 throw ToolFailure(
                     "this process is already under a seccomp listener of somebody else's: it cannot have ours")
             case EINVAL where !SystemCallListener.isSupported: throw unsupported
+            case ENOSYS where arguments.landlock, EOPNOTSUPP where arguments.landlock:
+                throw ToolFailure("--landlock: this kernel has no Landlock (Linux 5.13), or it is not switched on")
             default: throw ToolFailure("\(arguments.command[0]): \(KernelError.message(error))")
             }
         }

@@ -27,7 +27,8 @@ struct LaunchMessagesTests {
 
     @Test func answersAreReadAsTheyWereMeant() throws {
         let filters = TreeFilters(
-            guardProgram: Array(0...255), treeProgram: [], droppedCapabilities: .max, gaps: ["web: \"file\": é"])
+            guardProgram: Array(0...255), treeProgram: [], droppedCapabilities: .max, changesArePerformed: true,
+            gaps: ["web: \"file\": é"])
         #expect(try LaunchMessages.filters(try ControlCoding.encode(ControlResponse.filters(filters))) == filters)
         #expect(try LaunchMessages.acceptance(try ControlCoding.encode(ControlResponse.done(messages: ["x"]))) == true)
     }

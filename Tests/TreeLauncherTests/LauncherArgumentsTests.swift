@@ -6,12 +6,15 @@ import Testing
 @Suite("The launcher's command line")
 struct LauncherArgumentsTests {
     @Test func optionsEndWithTheProgram() {
-        let words = ["--policies", "/a", "--socket", "/s", "--policies", "--", "--", "prog", "--socket", "--", "x"]
+        let words = [
+            "--policies", "/a", "--landlock", "--socket", "/s", "--policies", "--", "--", "prog", "--socket", "--", "x",
+        ]
         #expect(
             LauncherArguments.parse(words)
                 == .launch(
                     LauncherArguments(
-                        socket: "/s", policies: ["/a", "--"], command: ["prog", "--socket", "--", "x"])))
+                        socket: "/s", policies: ["/a", "--"], landlock: true, command: ["prog", "--socket", "--", "x"]))
+        )
     }
 
     @Test(arguments: [

@@ -48,6 +48,8 @@ struct pc_supervised {
     int32_t no_new_privileges;
     /// Makes a UTS namespace of its own. Needs CAP_SYS_ADMIN.
     int32_t own_host_name;
+    /// Landlock forbids it to change files itself (pc_landlock.h): all such calls are performed for it.
+    int32_t forbids_changes;
     /// Bit n = capability n: dropped from every set.
     uint64_t dropped_capabilities;
 };
