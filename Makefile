@@ -17,7 +17,7 @@ KERNEL_TESTS = mkdir -p out && rm -f out/kernel* && PORTCULLIS_FIGURES=$(CURDIR)
 	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' --xunit-output out/kernel.xml
 KERNEL_RESULTS = out/kernel-swift-testing.xml out/kernel-figures
 
-.PHONY: all deps test-deps build release demo test test-unit test-root coverage threats test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install
+.PHONY: all deps test-deps build release demo test test-unit test-root coverage threats test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install install-hooks
 
 all: build
 
@@ -139,6 +139,12 @@ install: release
 	for unit in portcullisd portcullis-relay; do \
 	    sed 's|/usr/sbin|$(PREFIX)/sbin|' systemd/$$unit.service >$(DESTDIR)/etc/systemd/system/$$unit.service; \
 	done
+
+# From then on no container of podman or CRI-O starts without the agent.
+install-hooks:
+	install -d -m 0755 $(DESTDIR)/usr/share/containers/oci/hooks.d
+	for hook in containers/hooks.d/*.json; do \
+	    sed 's|/usr/libexec|$(PREFIX)/libexec|' $$hook >$(DESTDIR)/usr/share/containers/oci/hooks.d/$${hook##*/}; done
 
 clean:
 	rm -rf .build Benchmarks/*/.build FuzzTesting/.build out

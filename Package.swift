@@ -56,6 +56,7 @@ var targets: [Target] = [
     module("NetworkEnforcement", ["LinuxKernel", "EventRing", "PolicyEngine", "PolicyModel", "FileEnforcement"]),
     module("EventSpool"),
     module("Telemetry", ["LinuxKernel", "EventRing", "EventSpool"]),
+    module("ContainerHook", ["LinuxKernel", "ControlProtocol"]),
     tests(of: "EventRing"),
     tests(of: "PolicyModel"),
     tests(of: "PolicyLoading", ["PolicyModel"]),
@@ -67,6 +68,7 @@ var targets: [Target] = [
     tests(of: "NetworkEnforcement", ["PolicyEngine", "PolicyModel", "LinuxKernel"], exclude: ["Golden"]),
     tests(of: "EventSpool"),
     tests(of: "Telemetry", ["EventRing", "EventSpool"], exclude: ["Golden"]),
+    tests(of: "ContainerHook"),
 ]
 // For Benchmarks/engine and FuzzTesting, which are packages of their own.
 var products: [Product] = [
@@ -131,7 +133,8 @@ if !coreOnly {
             [
                 "AgentCore", "FileEnforcement", "SyscallEnforcement", "NetworkEnforcement", "Telemetry",
                 "PolicyLoading",
-                "PolicyEngine", "PolicyModel", "ControlProtocol", "ControlJSON", "EventSpool", "LinuxKernel",
+                "PolicyEngine", "PolicyModel", "ControlProtocol", "ControlJSON", "ContainerHook", "EventSpool",
+                "LinuxKernel",
                 "EventRing",
                 "Workloads", yams, argumentParser,
             ]),
@@ -146,6 +149,7 @@ if !coreOnly {
         .executableTarget(name: "portcullis-core", dependencies: ["AgentCore"], swiftSettings: swift),
         .executableTarget(name: "portcullis-launch", dependencies: ["TreeLauncher"], swiftSettings: swift),
         .executableTarget(name: "portcullisd", dependencies: ["Agent"], swiftSettings: swift),
+        .executableTarget(name: "portcullis-hook", dependencies: ["ContainerHook"], swiftSettings: swift),
         .executableTarget(
             name: "portcullis-victim", path: "integration/victim", cSettings: c,
             linkerSettings: [.linkedLibrary("seccomp")]),
@@ -178,6 +182,7 @@ if !coreOnly {
         .executable(name: "portcullis", targets: ["portcullis"]),
         .executable(name: "portcullis-relay", targets: ["portcullis-relay"]),
         .executable(name: "portcullis-gateway", targets: ["portcullis-gateway"]),
+        .executable(name: "portcullis-hook", targets: ["portcullis-hook"]),
     ]
 }
 

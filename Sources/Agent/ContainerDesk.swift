@@ -1,4 +1,5 @@
 import AgentCore
+import ContainerHook
 import FileEnforcement
 import LinuxKernel
 import PolicyEngine
@@ -13,11 +14,67 @@ final class ContainerDesk {
     private let registry: ContainerRegistry
     private let board: StatusBoard
     private let supervise: Supervise
+    /// The socket that our profiles name.
+    private let runtimeSocket: String
+    /// What is known of containers besides: who they are, from all that has told.
+    private var notes: [UInt64: IdentityNotes] = [:]
+    /// Labels of pods, by sandbox.
+    private var sandboxes: [String: [String: String]] = [:]
+    /// What came before the policies were known.
+    private var early: [RuntimeServer.Arrival] = []
+    private static let earlyLimit = 256
+    /// Why they are not going to be known soon.
+    private var obstacle: String?
 
     init(
-        pipeline: PolicyPipeline, registry: ContainerRegistry, board: StatusBoard, supervise: @escaping Supervise
+        pipeline: PolicyPipeline, registry: ContainerRegistry, board: StatusBoard, runtimeSocket: String,
+        supervise: @escaping Supervise
     ) {
         (self.pipeline, self.registry, self.board, self.supervise) = (pipeline, registry, board, supervise)
+        self.runtimeSocket = runtimeSocket
+    }
+
+    /// Takes what a runtime has sent.
+    func take(_ arrival: RuntimeServer.Arrival) {
+        guard pipeline.active != nil else {
+            if obstacle == nil, early.count < Self.earlyLimit { return early.append(arrival) }
+            return refuse(arrival, obstacle ?? "too many others wait for the policies")
+        }
+        switch arrival {
+        case .listener(let state, let listener): take(state, listener: listener)
+        case .hook(let message, let files, _, let reply):
+            let contents = zip(message.files, files).map { ($0, Self.end(of: $1)) }
+            for file in files { RawDescriptor.close(file) }
+            take(message, contents, reply)
+        }
+    }
+
+    /// The policies are known: what has waited for them goes on.
+    func policiesAreKnown() {
+        obstacle = nil
+        let waiting = early
+        early = []
+        for arrival in waiting { take(arrival) }
+    }
+
+    /// The policies are not going to be known until somebody does something: nothing starts without them.
+    func policiesAreMissing(_ reason: String) {
+        guard pipeline.active == nil else { return }
+        obstacle = reason
+        let waiting = early
+        early = []
+        for arrival in waiting { refuse(arrival, reason) }
+    }
+
+    private func refuse(_ arrival: RuntimeServer.Arrival, _ reason: String) {
+        switch arrival {
+        case .listener(let state, let listener):
+            RawDescriptor.close(listener)
+            AgentLog.error("container \(state.state.id) does not start: \(reason)")
+        case .hook(let message, let files, _, let reply):
+            for file in files { RawDescriptor.close(file) }
+            reply.send(message.stage == .poststop ? .allow : .deny(reason))
+        }
     }
 
     /// Takes over what a front before knew.
@@ -32,18 +89,77 @@ final class ContainerDesk {
                 }))
     }
 
+    // MARK: - Hooks
+
+    private func take(_ message: HookMessage, _ files: [(HookMessage.File, [UInt8])], _ reply: HookReply) {
+        switch message.stage {
+        case .precreate: reply.send(.deny("this agent does not define containers"))
+        case .poststop:
+            if let state = ContainerProcessState.State(message.state) { stopped(state) }
+            reply.send(.allow)
+        case .createRuntime: created(message, files, reply)
+        }
+    }
+
+    /// A runtime has set a container up, and waits with its program.
+    private func created(_ message: HookMessage, _ files: [(HookMessage.File, [UInt8])], _ reply: HookReply) {
+        guard let state = ContainerProcessState.State(message.state), let process = state.pid, process > 1,
+            let bundle = state.bundle, let configuration = ContainerConfiguration(message.configuration),
+            let root = configuration.rootPath(bundle: bundle)
+        else { return reply.send(.deny("the container's state or configuration is not understood")) }
+        // Asked again, because the front that was asked is no more.
+        if find(id: state.id, process: process) != nil { return reply.send(.allow) }
+        let isSupervised = configuration.linux?.seccomp?.listenerPath == runtimeSocket
+        var origin = ContainerOrigin(process: process, id: state.id, isStarting: true, isSupervised: isSupervised)
+        (origin.rootPath, origin.bundle) = (root, bundle)
+        var notes = IdentityNotes(
+            metadata: isSupervised ? configuration.linux?.seccomp?.listenerMetadata ?? "" : "")
+        let annotations = (state.annotations ?? [:]).merging(configuration.annotations ?? [:]) { _, stated in stated }
+        notes.add(IdentityNotes(annotations: annotations))
+        for (file, contents) in files {
+            switch file {
+            case .containers: notes.add(IdentityNotes(podmanContainers: contents, id: state.id))
+            case .events: notes.add(IdentityNotes(podmanEvents: contents, id: state.id))
+            }
+        }
+        start(notes, origin) { problem, _ in
+            if let problem { AgentLog.error("container \(origin.id) does not start: \(problem)") }
+            reply.send(problem.map { .deny("the agent cannot hold container \(origin.id): \($0)") } ?? .allow)
+        }
+    }
+
+    /// A runtime has deleted a container.
+    private func stopped(_ state: ContainerProcessState.State) {
+        for (number, container) in pipeline.containers where container.origin.id == state.id {
+            // One that was started again under its name, or somebody else's of the same name, is another one.
+            guard container.origin.bundle.isEmpty || container.origin.bundle == state.bundle else { continue }
+            Channel.send(RoleDescriptor.peer, ChannelMessage(.dropContainer, number: number))
+        }
+    }
+
+    /// The last bytes of a file.
+    private static func end(of file: Int32) -> [UInt8] {
+        var status = ObjectStatus()
+        guard ObjectStatus.read(descriptor: file, into: &status) == 0, status.isRegularFile else { return [] }
+        return RawDescriptor.readEnd(file, size: Int(clamping: status.size), limit: fileLimit)
+    }
+
+    /// Bytes of an engine's file that are read at most.
+    private static let fileLimit = 8 << 20
+
     // MARK: - Listeners
 
     /// A runtime has set a container up, or a further process in one, and sends its listener. Until it is taken over nothing that its
     /// filter asks about goes on; closed, it fails.
-    func take(_ state: ContainerProcessState, listener: Int32) {
+    private func take(_ state: ContainerProcessState, listener: Int32) {
         let first = state.state.pid ?? state.pid
         if let known = find(id: state.state.id, process: first) {
             return takeFurther(state, listener, of: known)
         }
         // The runtime is done with the container's root when it sends this; its own steps end with the first execution that is asked about.
-        let origin = ContainerOrigin(process: first, id: state.state.id, isStarting: false, isSupervised: true)
-        start(state.identity, origin) { [self] problem, number in
+        var origin = ContainerOrigin(process: first, id: state.state.id, isStarting: false, isSupervised: true)
+        origin.bundle = state.state.bundle ?? ""
+        start(state.notes, origin) { [self] problem, number in
             if let problem {
                 AgentLog.error("container \(origin.id) does not start: \(problem)")
                 RawDescriptor.close(listener)
@@ -56,11 +172,13 @@ final class ContainerDesk {
     /// A listener of a container that is known.
     private func takeFurther(_ state: ContainerProcessState, _ listener: Int32, of number: UInt64) {
         let isEntered = state.state.status == "running"
+        learn(state.notes, of: number)
         guard pipeline.containers[number]?.origin.isSupervised == false else {
             return supervise(state.pid, listener, number, isEntered)
         }
         Channel.send(RoleDescriptor.peer, ChannelMessage(.superviseContainer, number: number))
         pipeline.renew(number) { $0.origin.isSupervised = true }
+        save(number)
         supervise(state.pid, listener, number, isEntered)
     }
 
@@ -74,10 +192,12 @@ final class ContainerDesk {
     ///
     /// - Parameter completion: told why not, and the container's number as a workload.
     private func start(
-        _ identity: ContainerIdentity, _ origin: ContainerOrigin, _ completion: @escaping (String?, UInt64) -> Void
+        _ known: IdentityNotes, _ origin: ContainerOrigin, _ completion: @escaping (String?, UInt64) -> Void
     ) {
         let number = board.next(.workloads)
         let workload = SnapshotBundle.container(number)
+        notes[workload] = known
+        let identity = identity(of: workload, id: origin.id)
         do { try registry.put(ContainerRegistry.Entry(identity: identity, origin: origin), as: number) } catch {
             return completion("\(error)", workload)
         }
@@ -90,10 +210,42 @@ final class ContainerDesk {
         }
     }
 
+    /// Who a container is, by all that has told.
+    private func identity(of workload: UInt64, id: String) -> ContainerIdentity {
+        var known = notes[workload] ?? IdentityNotes()
+        if let sandbox = known.sandbox {
+            // The sandbox of a pod is a container itself, and the one with the pod's labels.
+            if sandbox == id { sandboxes[sandbox] = known.labels }
+            known.labels.merge(sandboxes[sandbox] ?? [:]) { own, _ in own }
+        }
+        return known.identity(id: id)
+    }
+
+    /// Somebody else has told of a container that is known.
+    private func learn(_ more: IdentityNotes, of workload: UInt64) {
+        guard let container = pipeline.containers[workload] else { return }
+        notes[workload, default: IdentityNotes()].add(more)
+        let identity = identity(of: workload, id: container.origin.id)
+        guard identity != container.identity else { return }
+        pipeline.renew(workload) { $0.identity = identity }
+        save(workload)
+    }
+
+    private func save(_ workload: UInt64) {
+        guard let container = pipeline.containers[workload] else { return }
+        do {
+            try registry.put(
+                ContainerRegistry.Entry(identity: container.identity, origin: container.origin),
+                as: SnapshotBundle.number(ofContainer: workload))
+        } catch { AgentLog.warning("container \(container.origin.id): \(error)") }
+    }
+
     /// Forgets containers that are no more.
     func end(where isGone: (UInt64) -> Bool) { for number in pipeline.containers.keys.filter(isGone) { end(number) } }
 
     private func end(_ workload: UInt64) {
+        let id = pipeline.containers[workload]?.origin.id
+        if let sandbox = notes.removeValue(forKey: workload)?.sandbox, sandbox == id { sandboxes[sandbox] = nil }
         pipeline.end(workload)
         registry.end(SnapshotBundle.number(ofContainer: workload))
     }

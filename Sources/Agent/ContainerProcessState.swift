@@ -1,6 +1,4 @@
 import ControlJSON
-import ControlProtocol
-import Workloads
 
 /// What a container runtime says of the process whose listener it sends (OCI runtime specification, `containerProcessState`).
 struct ContainerProcessState: Decodable, Equatable {
@@ -11,7 +9,15 @@ struct ContainerProcessState: Decodable, Equatable {
         var status: String?
         /// The container's first process.
         var pid: Int32?
+        /// The directory of its configuration.
+        var bundle: String?
         var annotations: [String: String]?
+
+        /// Reads the state that a hook gets; `nil` when it is none.
+        init?(_ bytes: [UInt8]) {
+            guard let state = try? ControlCoding.decode(Self.self, bytes), !state.id.isEmpty else { return nil }
+            self = state
+        }
     }
 
     /// What each descriptor is that came along.
@@ -38,30 +44,10 @@ struct ContainerProcessState: Decodable, Equatable {
         self = state
     }
 
-    /// Who the container is: by the profile's metadata, `name=web,image=nginx,namespace=default,pod=web-1,label.app=web`, otherwise by what
-    /// Kubernetes' and other engines' annotations say.
-    var identity: ContainerIdentity {
-        let notes = state.annotations ?? [:]
-        var words: [String: String] = [:]
-        var labels: [String: String] = [:]
-        for item in (metadata ?? "").split(separator: ",") {
-            let parts = item.split(separator: "=", maxSplits: 1).map(String.init)
-            guard parts.count == 2 else { continue }
-            if parts[0].hasPrefix("label.") { labels[String(parts[0].dropFirst(6))] = parts[1] }
-            words[parts[0]] = parts[1]
-        }
-        func first(_ word: String, _ annotations: String...) -> String? {
-            words[word] ?? annotations.lazy.compactMap { notes[$0] }.first
-        }
-        return ContainerIdentity(
-            id: state.id,
-            name: first(
-                "name", "io.kubernetes.cri.container-name", "io.kubernetes.container.name",
-                "io.kubernetes.cri-o.ContainerName") ?? state.id,
-            image: first("image", "io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName") ?? "",
-            namespace: first(
-                "namespace", "io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace")
-                ?? ContainerIdentity.plainNamespace,
-            podName: first("pod", "io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name") ?? "", labels: labels)
+    /// Who the container is: by the profile's metadata, otherwise by what engines' annotations say.
+    var notes: IdentityNotes {
+        var notes = IdentityNotes(metadata: metadata ?? "")
+        notes.add(IdentityNotes(annotations: state.annotations ?? [:]))
+        return notes
     }
 }

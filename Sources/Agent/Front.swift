@@ -95,16 +95,16 @@ final class Front {
             listener: RoleDescriptor.primary, permittedUsers: settings.isRootless ? [settings.frontUser] : [])
         saved = AppliedPolicyFiles(directory: settings.stateDirectory + "/policies")
         treeFiles = TreePolicyFiles(directory: settings.stateDirectory + "/trees")
-        runtimes = RuntimeServer(
+        runtimes = try RuntimeServer(
             listener: RoleDescriptor.runtimes, permittedUsers: settings.isRootless ? [settings.frontUser] : [])
         registry = ContainerRegistry(directory: settings.stateDirectory + "/containers")
         if !replaces {
             treeFiles.clear()
             registry.clear()
         }
-        containers = ContainerDesk(pipeline: pipeline, registry: registry, board: board) { [unowned self] in
-            supervise($0, $1, of: $2, isEntered: $3)
-        }
+        containers = ContainerDesk(
+            pipeline: pipeline, registry: registry, board: board, runtimeSocket: settings.runtimeSocketPath
+        ) { [unowned self] in supervise($0, $1, of: $2, isEntered: $3) }
     }
 
     private static func spoolSink(_ settings: AgentSettings) -> SpoolSink? {
@@ -140,7 +140,8 @@ final class Front {
             poll.add(RoleDescriptor.guardian, .readable)
             poll.add(RoleDescriptor.peer, .readable)
             poll.add(RoleDescriptor.ringWake, .readable)
-            let firstClient = 3 + runtimes.addDescriptors(to: &poll)
+            poll.add(runtimes.descriptor, .readable)
+            let firstClient = 4
             server.addDescriptors(to: &poll)
             let sleeps = !more && feed.prepareSleep()
             _ = poll.wait(timeoutMilliseconds: sleeps ? 1000 : 0)
@@ -148,7 +149,7 @@ final class Front {
             if poll.isReady(2) { EventDescriptor.drain(RoleDescriptor.ringWake) }
             if poll.isReady(0), let code = readGuardian() { return finish(code) }
             if poll.isReady(1) { readWorker() }
-            runtimes.handle(poll, first: 3) { [self] in containers?.take($0, listener: $1) }
+            if poll.isReady(3) { runtimes.handle { [self] in containers?.take($0) } }
             server.handle(poll, first: firstClient) { [self] in answer($0, $1) }
             subscribers.setWanted(server.hasSubscribers)
             let (lines, lost) = subscribers.take()
@@ -237,6 +238,7 @@ final class Front {
         }
         if lacksFiles {
             AgentLog.error("the rules in force stay as they are until the policy files load")
+            containers?.policiesAreMissing("a policy file does not load, so that its policies are not known")
             return
         }
         pipeline.submit(
@@ -244,6 +246,7 @@ final class Front {
                 switch outcome {
                 case .activated(let generation):
                     logGaps()
+                    containers?.policiesAreKnown()
                     if !isStarted {
                         isStarted = true
                         Channel.send(RoleDescriptor.guardian, ChannelMessage(.frontReady, number: generation))

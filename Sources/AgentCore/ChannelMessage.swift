@@ -46,6 +46,8 @@ package struct ChannelMessage: Equatable {
         /// New plan notes for the snapshot in force.
         case planned
         // Worker → guardian
+        /// The worker has the snapshot in force that the guardian kept: what it kept besides is to come.
+        case restored
         /// The worker serves its group.
         case ready
         /// Sealed memory: the snapshot now in force, kept for the next worker.
@@ -77,6 +79,8 @@ package struct ChannelMessage: Equatable {
         case inheritSets
         /// The container `number`, which a worker before had; text = what it told of it.
         case inheritContainer
+        /// There are no more of them.
+        case inherited
         /// An event that arrived while there was no worker; number = event descriptor in the guardian, text = mask, thread and group.
         case adopt
         /// No more adopted events; the queue is the worker's.

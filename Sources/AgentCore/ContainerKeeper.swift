@@ -46,19 +46,22 @@ final class ContainerKeeper {
     private let packets: NetworkEnforcer
     private let messages: Messages
     private var containers: [UInt64: Container] = [:]
-    /// What a worker before had, and what of it is still to be taken up.
-    private var inherited: [(number: UInt64, note: [UInt8])] = []
+    /// Containers that are to be looked at when they are due.
+    private var pending: Set<UInt64> = []
+    /// When the first container of a worker before was taken up, CLOCK_MONOTONIC.
+    private var inheritedSince: UInt64 = 0
     /// What the packet filter does for the containers of a set.
     private var rulesets: [UInt64: Ruleset] = [:]
     private let poll: EventPoll
     private let names: Inotify
+    private let mounts: MountWatch
     /// Containers that watch a directory, by watch.
     private var watchers: [Int32: Set<UInt64>] = [:]
 
+    /// What is waited for besides the first processes of containers, which have their numbers.
     private enum Tag {
-        static let names = UInt64.max
-        /// Set beside a container's number for its mounts; without, it is about its first process.
-        static let mounts: UInt64 = 1 << 63
+        static let names: UInt64 = 0
+        static let mounts: UInt64 = 1
     }
 
     /// Of the time, at most one part in this many is spent on looking at what a container changes.
@@ -72,8 +75,11 @@ final class ContainerKeeper {
         self.messages = messages
         poll = try EventPoll()
         names = try Inotify()
-        let added = poll.add(names.descriptor.raw, tag: Tag.names)
-        if added < 0 { throw KernelError("epoll_ctl", errno: -added) }
+        mounts = try MountWatch()
+        for (descriptor, tag) in [(names.descriptor.raw, Tag.names), (mounts.descriptor, Tag.mounts)] {
+            let added = poll.add(descriptor, tag: tag)
+            if added < 0 { throw KernelError("epoll_ctl", errno: -added) }
+        }
     }
 
     /// Readable when `handleEvents` has something to do.
@@ -81,9 +87,7 @@ final class ContainerKeeper {
 
     /// Milliseconds until `handleEvents` has something to do without that; -1 for never.
     var patience: Int32 {
-        guard let due = containers.values.filter({ !$0.changes.isEmpty || $0.lingers }).map(\.due).min() else {
-            return -1
-        }
+        guard let due = pending.compactMap({ containers[$0]?.due }).min() else { return -1 }
         let now = KernelClock.monotonic
         return due <= now ? 0 : Int32(min(1000, (due - now) / 1_000_000 + 1))
     }
@@ -134,9 +138,10 @@ final class ContainerKeeper {
             }
             // First: what changes between reading and watching is then read again.
             let watch = try MountTable.watch(of: origin.process)
+            _ = mounts.add(watch.raw, tag: number)
             let root = try ContainerRoot(
-                of: origin.process, id: origin.id, path: Array(origin.path.utf8),
-                outside: origin.outside.map { Array($0.utf8) }, isStarting: origin.isStarting, starter: known?.starter)
+                of: origin.process, id: origin.id, places: origin.places, isStarting: origin.isStarting,
+                starter: known?.starter)
             containers[number] = Container(
                 origin: origin, startTime: stat.startTime, process: process.release(), mountWatch: watch.release(),
                 root: root)
@@ -146,15 +151,17 @@ final class ContainerKeeper {
 
     /// Has a container decided by a set of policies.
     ///
+    /// - Parameter isBrief: its files are looked at later.
     /// - Returns: what the rules lack in it, or why not.
-    func start(_ number: UInt64, set: UInt64) -> Result<[PlanNote], KernelError> {
+    func start(_ number: UInt64, set: UInt64, isBrief: Bool = false) -> Result<[PlanNote], KernelError> {
         guard let container = containers[number] else {
             return .failure(KernelError("find the container's first process", errno: ESRCH))
         }
         do throws(KernelError) {
             let notes: [PlanNote]
             if container.set == 0 {
-                notes = try enforcer.start(container.root, as: number, set: set, by: container.origin.way)
+                notes = try enforcer.start(
+                    container.root, as: number, set: set, by: container.origin.way, isBrief: isBrief)
                 watch(number)
             } else if let assigned = enforcer.assign(number, set: set) {
                 notes = assigned
@@ -184,7 +191,6 @@ final class ContainerKeeper {
     private func watch(_ number: UInt64) {
         guard let container = containers[number] else { return }
         _ = poll.add(container.process, tag: number)
-        _ = poll.add(container.mountWatch, tag: number | Tag.mounts, for: .priority)
     }
 
     /// Has the guardian know what a later worker has to.
@@ -246,21 +252,25 @@ final class ContainerKeeper {
             case Tag.names:
                 readNames()
                 poll.arm(names.descriptor.raw, tag: Tag.names)
-            case let tag where tag & Tag.mounts != 0: change(tag & ~Tag.mounts, .mounts)
+            case Tag.mounts:
+                for number in mounts.take() { change(number, .mounts) }
+                poll.arm(mounts.descriptor, tag: Tag.mounts)
             case let number: processEnded(number)
             }
         }
         let now = KernelClock.monotonic
-        for (number, container) in containers where container.due <= now {
+        for number in pending {
+            guard let container = containers[number], container.due <= now else { continue }
+            pending.remove(number)
             if container.lingers { processEnded(number) }
             if !container.changes.isEmpty { refresh(number) }
         }
     }
 
     private func change(_ number: UInt64, _ change: Changes) {
-        guard let container = containers[number] else { return }
+        guard containers[number] != nil else { return }
         containers[number]?.changes.insert(change)
-        if change == .mounts { poll.arm(container.mountWatch, tag: number | Tag.mounts, for: .priority) }
+        pending.insert(number)
     }
 
     private func refresh(_ number: UInt64) {
@@ -270,9 +280,8 @@ final class ContainerKeeper {
         var root: ContainerRoot?
         if container.changes.contains(.mounts) {
             var fresh = container.root
-            let outside = container.origin.outside.map { Array($0.utf8) }
             // It cannot be read of a process that has just ended.
-            if (try? fresh.readMounts(of: container.origin.process, outside: outside)) != nil {
+            if (try? fresh.readMounts(of: container.origin.process, places: container.origin.places)) != nil {
                 root = fresh
                 containers[number]?.root = fresh
             }
@@ -331,6 +340,7 @@ final class ContainerKeeper {
         guard container.root.namespaces.count < 2, isPopulated(container.root) else { return end(number) }
         containers[number]?.lingers = true
         containers[number]?.due = KernelClock.monotonic + Self.lingering
+        pending.insert(number)
     }
 
     /// Whether a process has the container's mounts.
@@ -354,7 +364,9 @@ final class ContainerKeeper {
         enforcer.end(number)
         packets.remove(number)
         containers[number] = nil
-        for descriptor in [container.process, container.mountWatch] { poll.remove(descriptor) }
+        pending.remove(number)
+        poll.remove(container.process)
+        mounts.remove(container.mountWatch)
         for descriptor in [container.process, container.mountWatch, container.root.root] {
             RawDescriptor.close(descriptor)
         }
@@ -364,31 +376,36 @@ final class ContainerKeeper {
 
     // MARK: - After another worker
 
-    /// Remembers what a worker before told of a container.
-    func inherit(_ number: UInt64, _ note: [UInt8]) { inherited.append((number, note)) }
-
-    /// Takes up the containers that a worker before had, so that their events are known.
-    func takeInherited() {
-        let left = inherited
-        inherited = []
-        for (number, note) in left {
-            let parts = note.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, let origin = ContainerOrigin(Array(parts[1])),
-                let known = Known(parts[0], process: origin.process)
-            else { continue }
-            if let problem = take(number, origin, known: known) {
-                AgentLog.warning("\(problem); it has ended")
-                forget(number)
-                continue
-            }
-            if case .failure(let error) = start(number, set: known.set) {
-                AgentLog.error("container \(origin.id): \(error)")
-            }
+    /// Takes up a container that a worker before had, by what that told of it.
+    func inherit(_ number: UInt64, _ note: [UInt8]) {
+        let parts = note.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, let origin = ContainerOrigin(Array(parts[1])),
+            let known = Known(parts[0], process: origin.process)
+        else { return }
+        if let problem = take(number, origin, known: known) {
+            AgentLog.warning("\(problem); it has ended")
+            return forget(number)
         }
+        if inheritedSince == 0 { inheritedSince = KernelClock.monotonic }
+        let isBrief = KernelClock.monotonic - inheritedSince > Self.inheritancePatience
+        if case .failure(let error) = start(number, set: known.set, isBrief: isBrief) {
+            AgentLog.error("container \(origin.id): \(error)")
+        }
+        if isBrief { change(number, .all) }
     }
+
+    /// Nanoseconds after which containers are taken up without a look at their files, which is then taken later: meanwhile nothing is decided.
+    private static let inheritancePatience: UInt64 = 1_000_000_000
 
     private func forget(_ number: UInt64) {
         messages.guardian(ChannelMessage(.forgetContainer, number: number), nil)
         messages.front(ChannelMessage(.workloadEnded, number: number), nil)
+    }
+}
+
+extension ContainerOrigin {
+    /// Where the host has what is the container's own.
+    fileprivate var places: ContainerRoot.Places {
+        ContainerRoot.Places(root: Array(rootPath.utf8), bundle: Array(bundle.utf8))
     }
 }

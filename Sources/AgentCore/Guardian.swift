@@ -189,6 +189,7 @@ final class Guardian {
         guard let process = worker else { return }
         while let (message, descriptor) = Channel.receive(process.channel) {
             switch message.kind {
+            case .restored: bequeath(to: process)
             case .ready: serve(process)
             case .keepSnapshot:
                 if let descriptor {
@@ -230,14 +231,19 @@ final class Guardian {
         }
     }
 
-    /// Hands the events that came while there was no worker to the new one, answers them as it says, and then lets it serve
-    /// the queue. In this order: an event is answered by its descriptor's number, and the worker's own numbers may be equal.
-    private func serve(_ process: RoleProcess) {
-        // First containers and trees: whose an event is decides which rules hold for it.
+    /// Tells a new worker of the containers that the one before had. It looks at their files, while the caretaker still answers it.
+    private func bequeath(to process: RoleProcess) {
         for set in sets { Channel.send(process.channel, ChannelMessage(.inheritSets), descriptor: set) }
         for (number, note) in containerNotes {
             Channel.send(process.channel, ChannelMessage(.inheritContainer, number: number, text: note))
         }
+        Channel.send(process.channel, ChannelMessage(.inherited))
+    }
+
+    /// Hands the events that came while there was no worker to the new one, answers them as it says, and then lets it serve
+    /// the queue. In this order: an event is answered by its descriptor's number, and the worker's own numbers may be equal.
+    private func serve(_ process: RoleProcess) {
+        // First the trees: whose an event is decides which rules hold for it.
         for (number, listener) in listeners {
             Channel.send(
                 process.channel, ChannelMessage(.listener, number: number, text: treeNotes[number] ?? []),

@@ -82,6 +82,7 @@ final class Worker {
     /// Runs until the guardian says stop, or for ever. Returns the exit code.
     func run(hasSnapshot: Bool) -> Int32 {
         if hasSnapshot { restoreSnapshot() }
+        takeInheritance()
         send(.ready)
         Self.tellFront(ChannelMessage(.hello, number: activeNumber))
         var guardianAlive = true
@@ -142,9 +143,6 @@ final class Worker {
                 defer { if let descriptor, !isTaken { RawDescriptor.close(descriptor) } }
                 switch message.kind {
                 case .adopt: adopt(message, descriptor)
-                case .inheritSets:
-                    if let descriptor { addSets(descriptor, isNew: false) }
-                case .inheritContainer: containers.inherit(message.number, message.text)
                 case .serve: serve()
                 case .listener:
                     if let descriptor {
@@ -161,12 +159,35 @@ final class Worker {
         }
     }
 
+    /// Takes the containers that a worker before had.
+    private func takeInheritance() {
+        send(.restored)
+        let end = KernelClock.monotonic + Self.inheritance
+        while KernelClock.monotonic < end {
+            switch Channel.next(RoleDescriptor.guardian) {
+            case .closed: return
+            case .none: Readiness.wait(RoleDescriptor.guardian, timeoutMilliseconds: 1000)
+            case .message(let message, let descriptor):
+                defer { if let descriptor { RawDescriptor.close(descriptor) } }
+                switch message.kind {
+                case .inheritSets: if let descriptor { addSets(descriptor, isNew: false) }
+                case .inheritContainer: containers.inherit(message.number, message.text)
+                case .inherited: return
+                default: break
+                }
+            }
+        }
+        AgentLog.error("the guardian does not say which containers there are")
+    }
+
+    /// Nanoseconds that the guardian may take for that.
+    private static let inheritance: UInt64 = 10_000_000_000
+
     private func serve() {
         guard !isServing else { return }
         isServing = true
         // Each thread reports with buffers of its own.
         do {
-            containers.takeInherited()
             do { try packets.resume() } catch { AgentLog.error("the network rules stay as they were: \(error)") }
             try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation)))
             try packets.serve(Self.makePacketReporter(RingOwner.packets(incarnation)))
@@ -273,7 +294,6 @@ final class Worker {
 
     /// Decides an event that came while there was no worker.
     private func adopt(_ message: ChannelMessage, _ descriptor: Int32?) {
-        containers.takeInherited()
         guard let descriptor, let event = Caretaker.HeldEvent.parse(message) else {
             send(.adoptedVerdict, number: message.number, text: [settings.failures.allows(.workerLost) ? 1 : 0])
             return

@@ -330,9 +330,14 @@ int pc_epoll_create(void) {
 }
 
 int pc_epoll_arm(int epoll, int fd, uint64_t tag, int again, int what) {
-    uint32_t events = what == PC_WAIT_PRIORITY ? EPOLLPRI : what == PC_WAIT_WRITABLE ? EPOLLOUT : EPOLLIN;
+    uint32_t events = what == PC_WAIT_WRITABLE ? EPOLLOUT : EPOLLIN;
     struct epoll_event event = {.events = events | EPOLLONESHOT, .data.u64 = tag};
     return epoll_ctl(epoll, again ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+int pc_epoll_add_priority(int epoll, int fd, uint64_t tag) {
+    struct epoll_event event = {.events = EPOLLPRI, .data.u64 = tag};
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 void pc_epoll_remove(int epoll, int fd) { epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL); }

@@ -20,9 +20,7 @@ public enum DefaultPaths {
     /// The agent's socket.
     public static let socket = "/run/portcullis/agent.sock"
     /// The run directory of an agent without privileges, in the user's runtime directory (XDG Base Directory).
-    public static var userRunDirectory: String {
-        (variable("XDG_RUNTIME_DIR") ?? "/run/user/\(geteuid())") + "/portcullis"
-    }
+    public static var userRunDirectory: String { runDirectory(of: geteuid()) }
     /// Where such an agent keeps what outlives it.
     public static var userStateDirectory: String {
         (variable("XDG_STATE_HOME") ?? (variable("HOME") ?? "/nonexistent") + "/.local/state") + "/portcullis"
@@ -31,8 +29,13 @@ public enum DefaultPaths {
     public static var ownSocket: String { geteuid() == 0 ? socket : userRunDirectory + "/agent.sock" }
 
     /// The socket for container runtimes of the same agent.
-    public static var ownRuntimeSocket: String {
-        (geteuid() == 0 ? runDirectory : userRunDirectory) + "/runtime.sock"
+    public static var ownRuntimeSocket: String { runtimeSocket(of: geteuid()) }
+
+    /// The socket for container runtimes of a user's agent.
+    public static func runtimeSocket(of user: UInt32) -> String { runDirectory(of: user) + "/runtime.sock" }
+
+    private static func runDirectory(of user: UInt32) -> String {
+        user == 0 ? runDirectory : (variable("XDG_RUNTIME_DIR") ?? "/run/user/\(user)") + "/portcullis"
     }
 
     /// The gateway's socket of the same agent.

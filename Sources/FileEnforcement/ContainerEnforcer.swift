@@ -107,22 +107,24 @@ package final class ContainerEnforcer {
 
     /// Takes a container in: from now on it is decided by a set's policies.
     ///
+    /// - Parameter isBrief: its files are not looked at yet: it keeps the marks that it has, and objects are known by their names alone until
+    ///   `refresh`.
     /// - Returns: what the set's rules lack in it.
     /// - Throws: ENOENT when there is no such set; then the container is not known.
     package func start(
-        _ root: ContainerRoot, as workload: UInt64, set number: UInt64, by way: Way
+        _ root: ContainerRoot, as workload: UInt64, set number: UInt64, by way: Way, isBrief: Bool = false
     ) throws(KernelError) -> [PlanNote] {
         guard let set = sets[number] else { throw KernelError("find the policies of a container", errno: ENOENT) }
         let slot = ContainerSlot(workload: workload, isSupervised: way == .calls, starter: root.starter)
         containers[workload] = Container(slot: slot, root: root, set: set, way: way)
         table.set(.workload(workload), slot, grace: grace)
-        do throws(KernelError) { try renew(workload) } catch {
+        do throws(KernelError) { try renew(workload, isBrief: isBrief) } catch {
             end(workload)
             throw error
         }
         bind(workload)
         board.set(.containers, UInt64(containers.count))
-        return mark(workload)
+        return isBrief ? [] : mark(workload)
     }
 
     /// Decides a container by another set's policies.
@@ -229,16 +231,19 @@ package final class ContainerEnforcer {
     }
 
     /// Makes what a container is decided with.
-    private func renew(_ workload: UInt64) throws(KernelError) {
+    private func renew(_ workload: UInt64, isBrief: Bool = false) throws(KernelError) {
         guard let container = containers[workload] else { return }
         let way = container.way
         let known = container.slot.state?.pointee.index.entries ?? []
         let base = DraftBase(
             table: table, bindings: bindings, failures: failures, reviewsReads: reviewsReads && way == .marks,
             visibility: visibility, features: features, guardsDirectories: way == .calls)
-        let draft = try RootedWork.run(in: container.root.root, withinMilliseconds: Self.patience) {
-            base.draft(container.set.snapshot, container.root, known)
-        }
+        let draft =
+            isBrief
+            ? base.brief(container.set.snapshot, container.root)
+            : try RootedWork.run(in: container.root.root, withinMilliseconds: Self.patience) {
+                base.draft(container.set.snapshot, container.root, known)
+            }
         let state = UnsafeMutablePointer<EnforcementState>.allocate(capacity: 1)
         state.initialize(to: draft.state)
         containers[workload]?.plan = draft.plan
@@ -266,17 +271,34 @@ package final class ContainerEnforcer {
             let (index, isComplete) = ObjectIndexer.index(
                 plan.indexed, limit: ContainerEnforcer.indexCapacity, carrying: known)
             if !isComplete { plan.notes.insert(PlanNote(rule: .none, gap: .indexFull)) }
-            let hasPrograms = snapshot.hasRules(in: .process)
             return Draft(
                 plan: plan,
-                state: EnforcementState(
-                    snapshot: snapshot, workloads: WorkloadSnapshots(), containers: table, bindings: bindings,
-                    mounts: MountNames(root.mounts), index: index,
+                state: state(
+                    snapshot, root, index,
                     guarded: guardsDirectories
                         ? GuardedDirectories([(SnapshotBundle.host, snapshot)]) : GuardedDirectories(),
-                    interpreters: hasPrograms ? Interpreters.objects() : FlatTable(capacity: 0), failures: failures,
-                    listsProcesses: snapshot.isAllowList(.process), hasProcessRules: hasPrograms, cachesAllows: false,
-                    visibility: visibility))
+                    interpreters: snapshot.hasRules(in: .process) ? Interpreters.objects() : FlatTable(capacity: 0)))
+        }
+
+        /// Without a look at the container's files.
+        func brief(_ snapshot: Snapshot, _ root: ContainerRoot) -> Draft {
+            Draft(
+                plan: MarkPlan(),
+                state: state(
+                    snapshot, root, ObjectIndex(capacity: 16), guarded: GuardedDirectories(),
+                    interpreters: FlatTable(capacity: 0)))
+        }
+
+        private func state(
+            _ snapshot: Snapshot, _ root: ContainerRoot, _ index: ObjectIndex, guarded: GuardedDirectories,
+            interpreters: FlatTable
+        ) -> EnforcementState {
+            EnforcementState(
+                snapshot: snapshot, workloads: WorkloadSnapshots(), containers: table, bindings: bindings,
+                mounts: MountNames(root.mounts), index: index, guarded: guarded, interpreters: interpreters,
+                failures: failures, listsProcesses: snapshot.isAllowList(.process),
+                hasProcessRules: snapshot.hasRules(in: .process), cachesAllows: false,
+                visibility: visibility)
         }
     }
 

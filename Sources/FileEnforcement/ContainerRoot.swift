@@ -16,24 +16,47 @@ package struct ContainerRoot: Sendable {
     /// The process that is going to execute its program; `nil` when that was done.
     package var starter: ContainerSlot.Starter?
 
+    /// Where the host has what is a container's own. Empty where nobody says.
+    package struct Places: Sendable {
+        /// Its root directory, which is where the process sees it, too, until the runtime has made it the root.
+        var root: [UInt8]
+        /// A directory below which the engine mounts file systems for it.
+        var bundle: [UInt8]
+
+        package init(root: [UInt8] = [], bundle: [UInt8] = []) { (self.root, self.bundle) = (root, bundle) }
+
+        /// Whether what is mounted somewhere is the container's.
+        func have(_ mountPoint: [UInt8]) -> Bool {
+            !root.isEmpty && MarkPlanner.isInside(mountPoint, root)
+                || !bundle.isEmpty && mountPoint != bundle && MarkPlanner.isInside(mountPoint, bundle)
+        }
+
+        /// The same without symbolic links, as the kernel names mounts.
+        var real: Places {
+            func real(_ path: [UInt8]) -> [UInt8] {
+                var host = HostFilesystem(mounts: [])
+                return path.isEmpty ? path : host.object(at: path)?.canonicalPath ?? path
+            }
+            return Places(root: real(root), bundle: real(bundle))
+        }
+    }
+
     /// Looks at a container through a process of it.
     ///
     /// - Parameters:
     ///   - process: its first one.
     ///   - id: as its runtime calls it; control groups are its own if it is in their names.
-    ///   - path: its root directory as the process sees it while the runtime has not made it the root yet; empty when that was done.
-    ///   - outside: directories of the host in which the engine mounts the container's own file systems for it.
     ///   - isStarting: its program does not run yet.
     ///   - starter: what sets it up, if that was found out before.
     package init(
-        of process: Int32, id: String, path: [UInt8] = [], outside: [[UInt8]] = [], isStarting: Bool,
+        of process: Int32, id: String, places: Places = Places(), isStarting: Bool,
         starter: ContainerSlot.Starter? = nil
     ) throws(KernelError) {
         (mounts, shared, namespaces, groups) = ([], [], [], [])
-        root = try Self.open(process, path)
+        root = try Self.open(process, places.root)
         var isDone = false
         defer { if !isDone { RawDescriptor.close(root) } }
-        try readMounts(of: process, outside: outside)
+        try readMounts(of: process, places: places)
         namespaces = try Self.ownNamespaces(of: process)
         groups = Self.ownGroups(of: process, id: id)
         if isStarting {
@@ -75,15 +98,15 @@ package struct ContainerRoot: Sendable {
 
     /// Reads the mounts again: they have changed.
     ///
-    /// - Parameter outside: as for `init`.
-    package mutating func readMounts(of process: Int32, outside: [[UInt8]]) throws(KernelError) {
+    /// - Parameter places: as for `init`.
+    package mutating func readMounts(of process: Int32, places: Places) throws(KernelError) {
         var status = ObjectStatus()
         try KernelError.check("statx", ObjectStatus.read(descriptor: root, into: &status))
         guard let below = Self.mounts(try MountTable.read(of: process), below: status.mountID) else {
             throw KernelError("find the root among the mounts", errno: ENOENT)
         }
         mounts = below
-        shared = Self.shared(below, host: try MountTable.read(), outside: outside)
+        shared = Self.shared(below, host: try MountTable.read(), places: places.real)
     }
 
     /// The mounts on a mount and on those on it, itself included, named from there; `nil` when there is no such mount.
@@ -92,8 +115,9 @@ package struct ContainerRoot: Sendable {
         let prefix = top.mountPoint.count > 1 ? top.mountPoint.count : 0
         var inside: Set<UInt64> = [root]
         var result: [MountEntry] = []
-        // A mount comes behind the one it is on, but for those that were moved.
-        var rest = all
+        // A mount comes behind the one it is on, but for those that were moved. What covers the root itself is the root before, which a
+        // runtime that is just changing it puts there for a moment (pivot_root(2)).
+        var rest = all.filter { $0.id == root || $0.parent != root || $0.mountPoint != top.mountPoint }
         while true {
             let found = rest.filter { inside.contains($0.id) || inside.contains($0.parent) }
             if found.isEmpty { break }
@@ -110,8 +134,8 @@ package struct ContainerRoot: Sendable {
     }
 
     /// Which devices are others' too: those that the host has mounted elsewhere than where an engine mounts a container's.
-    static func shared(_ mounts: [MountEntry], host: [MountEntry], outside: [[UInt8]]) -> Set<UInt64> {
-        let elsewhere = host.filter { entry in !outside.contains { MarkPlanner.isInside(entry.mountPoint, $0) } }
+    static func shared(_ mounts: [MountEntry], host: [MountEntry], places: Places) -> Set<UInt64> {
+        let elsewhere = host.filter { !places.have($0.mountPoint) }
         return Set(mounts.map(\.deviceNumber)).intersection(elsewhere.map(\.deviceNumber))
     }
 

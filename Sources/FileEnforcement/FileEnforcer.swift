@@ -124,15 +124,16 @@ public final class FileEnforcer {
         guard let state else { return failures.allows(.workerLost) }
         var decider = PermissionDecider()
         defer { decider.deallocate() }
+        var used = UnsafePointer(state)
         let decision = decider.decideEvent(
             descriptor: descriptor, mask: mask, process: thread, features: features,
-            of: isOfContainers ? .containers : .host, state: UnsafePointer(state))
+            of: isOfContainers ? .containers : .host, state: &used)
         if decision.effect == .allow || reporter.isOwn(decider.facts.processID()) {
             board.add(.allowed)
             return true
         }
         if let row = decision.failure { board.count(row) }
-        reporter.capture(decision, decider: &decider, thread: decider.facts.thread, state: UnsafePointer(state))
+        reporter.capture(decision, decider: &decider, thread: decider.facts.thread, state: used)
         reporter.publish(board)
         board.add(decision.allow ? .audited : .blocked)
         return decision.allow

@@ -53,6 +53,11 @@ public struct HostFilesystem: FilesystemView {
         return complete ? found : nil
     }
 
+    /// Walks the tree, as `directories` does.
+    public mutating func hasFilesOfManyNames(_ path: [UInt8], recursive: Bool) -> Bool {
+        !DirectoryWalk.run(path, recursive: recursive) { $0.isDirectory || $0.status.nlink < 2 }
+    }
+
     /// Superblocks of the mounts at creation, those that are reachable.
     public mutating func superblocks() -> [Superblock] {
         var result: [Superblock] = []
@@ -74,6 +79,7 @@ public struct HostFilesystem: FilesystemView {
                 Superblock(
                     device: entry.deviceNumber, mountPoint: entry.mountPoint,
                     isMarkable: Self.isMarkable(entry), isShared: shared.contains(entry.deviceNumber)))
+            result[result.count - 1].splitsNames = entry.type.elementsEqual("overlay".utf8)
         }
         return result
     }

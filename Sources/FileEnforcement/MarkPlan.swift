@@ -179,6 +179,8 @@ public protocol FilesystemView {
     mutating func object(at path: [UInt8]) -> ViewedObject?
     /// Every directory of a tree including its root, on the same superblock, or `nil` when there are more than `limit`.
     mutating func directories(under path: [UInt8], limit: Int) -> [[UInt8]]?
+    /// Whether a path is that of a file with more names than one, or of a directory that has such files in it.
+    mutating func hasFilesOfManyNames(_ path: [UInt8], recursive: Bool) -> Bool
     /// The superblocks of the host's mounts: one mount point each.
     mutating func superblocks() -> [Superblock]
 }
@@ -212,6 +214,8 @@ public struct Superblock: Sendable, Equatable {
     public var isShared: Bool
     /// Where else it is mounted and reachable.
     public var otherMountPoints: [[UInt8]] = []
+    /// To the kernel a file is another object by each of its names (overlayfs, for files of lower layers): a mark by one is none by another.
+    public var splitsNames = false
 
     /// Creates a superblock.
     public init(device: UInt64, mountPoint: [UInt8], isMarkable: Bool, isShared: Bool = false) {

@@ -151,6 +151,7 @@ public struct MarkPlanner {
             add(.directory, holder.canonicalPath, holder.device, opens: true, directories: existing.isDirectory)
             plan.watched.insert(holder.canonicalPath)
         }
+        askByAllNames(existing.canonicalPath, existing.device, recursive: false, subject)
         index(existing.canonicalPath, recursive: nil, subject)
     }
 
@@ -199,6 +200,9 @@ public struct MarkPlanner {
             addTree(object.canonicalPath, object.device, subject)
             plan.watched.insert(object.canonicalPath)
         }
+        if subject.category == .file {
+            askByAllNames(object.canonicalPath, object.device, recursive: recursive, subject)
+        }
         index(object.canonicalPath, recursive: recursive, subject)
     }
 
@@ -234,6 +238,14 @@ public struct MarkPlanner {
 
     private func isMarkable(_ device: UInt64) -> Bool {
         superblocks.contains { $0.device == device && $0.isMarkable }
+    }
+
+    /// Has opens asked about by every name, of files that have several and are not one object to the kernel.
+    private mutating func askByAllNames(_ path: [UInt8], _ device: UInt64, recursive: Bool, _ subject: OwnedSubject) {
+        guard superblocks.contains(where: { $0.device == device && $0.splitsNames }),
+            view.hasFilesOfManyNames(path, recursive: recursive)
+        else { return }
+        askOpens(of: [device], subject)
     }
 
     private func isShared(_ device: UInt64) -> Bool { superblocks.contains { $0.device == device && $0.isShared } }

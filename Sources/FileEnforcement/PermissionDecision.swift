@@ -89,9 +89,10 @@ package struct PermissionDecider {
     /// - Parameters:
     ///   - access: what is asked for.
     ///   - marks: whose the event is of.
+    ///   - state: the host's; becomes what it was decided with, for the report.
     package mutating func decide(
         descriptor: Int32, thread: Int32, isExec: Bool, access: PermissionFacts.Access, of marks: Marks,
-        state: UnsafePointer<EnforcementState>
+        state: inout UnsafePointer<EnforcementState>
     ) -> PermissionDecision {
         look(at: descriptor, thread: thread, isExec: isExec, access: access)
         let category: Category = isExec ? .process : .file
@@ -106,6 +107,7 @@ package struct PermissionDecider {
             return .passed(category)
         }
         guard let view = slot.state else { return .failed(.snapshotMissing, category, .failClosed) }
+        state = view
         return decideSeen(descriptor, isExec: isExec, access: access, view)
     }
 

@@ -100,8 +100,9 @@ struct PermissionLoop {
     @inline(__always)
     private mutating func answer(
         _ event: FanotifyEvent, _ group: Int32, _ marks: PermissionDecider.Marks,
-        _ state: UnsafePointer<EnforcementState>?
+        _ hostState: UnsafePointer<EnforcementState>?
     ) {
+        var state = hostState
         if event.descriptor < 0 {
             if event.mask & FanotifyMask.queueOverflow != 0 { board.count(.queueOverflow) }
             return
@@ -114,10 +115,11 @@ struct PermissionLoop {
         let isRead = event.mask & FanotifyMask.accessPermission != 0
         if event.mask & Self.known == 0 {
             decision = .failed(.unknownEvent, .file, state?.pointee.failures ?? .failClosed)
-        } else if let state {
+        } else if var used = state {
             decision = decider.decideEvent(
                 descriptor: event.descriptor, mask: event.mask, process: event.pid, features: features, of: marks,
-                state: state)
+                state: &used)
+            state = used
         } else {
             decision = .failed(.snapshotMissing, isExec ? .process : .file, .failClosed)
         }

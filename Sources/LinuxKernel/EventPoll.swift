@@ -10,10 +10,8 @@ public struct EventPoll: Sendable {
     public enum Interest: Int32, Sendable {
         /// Something can be read.
         case readable = 0
-        /// POLLPRI: something out of the ordinary (a mount table that has changed).
-        case priority = 1
         /// Something can be written, or a connection has come about.
-        case writable = 2
+        case writable = 1
     }
 
     /// What came of waiting.

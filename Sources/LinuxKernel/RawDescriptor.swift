@@ -29,4 +29,16 @@ public enum RawDescriptor {
         guard let base = bytes.baseAddress else { return 0 }
         return pc_write(descriptor, base, bytes.count)
     }
+
+    /// The last bytes of a file of this size, as many as `limit` at most; what is there of them.
+    public static func readEnd(_ descriptor: Int32, size: Int, limit: Int) -> [UInt8] {
+        let wanted = min(max(size, 0), limit)
+        return [UInt8](unsafeUninitializedCapacity: wanted) { buffer, count in
+            while count < wanted, let base = buffer.baseAddress {
+                let read = pc_pread(descriptor, base + count, wanted - count, Int64(size - wanted + count))
+                guard read > 0 else { return }
+                count += read
+            }
+        }
+    }
 }

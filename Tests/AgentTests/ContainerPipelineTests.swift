@@ -238,15 +238,15 @@ struct ContainerPipelineTests {
 
     @Test func anOriginTravels() throws {
         var origin = ContainerOrigin(process: 4711, id: "web", isStarting: true, isSupervised: false)
-        origin.path = "/a b/\u{1}rootfs"
-        origin.outside = ["/x", "", "/y"]
+        (origin.rootPath, origin.bundle) = ("/a b/\u{1}rootfs", "/x")
         #expect(ContainerOrigin(try #require(origin.text)) == origin)
         origin.id = "a\u{0}b"
         #expect(origin.text == nil)
         origin.id = String(repeating: "x", count: 20_000)
         #expect(origin.text == nil)
-        for text in ["", "1", "0\u{0}1\u{0}0\u{0}id\u{0}", "77\u{0}2\u{0}0\u{0}id\u{0}", "77\u{0}1\u{0}0\u{0}id"] {
-            #expect(ContainerOrigin(Array(text.utf8)) == nil, "\(text)")
+        for words in ["", "1", "0 1 0 id / /", "77 2 0 id / /", "77 1 0 id /", "77 1 0 id / / /"] {
+            let text = words.split(separator: " ").joined(separator: "\u{0}")
+            #expect(ContainerOrigin(Array(text.utf8)) == nil, "\(words)")
         }
         let known = ContainerKeeper.Known(startTime: 5, set: 7, starter: .init(process: 4711, device: 8, inode: 9))
         #expect(ContainerKeeper.Known(known.text[...], process: 4711) == known)

@@ -37,6 +37,10 @@ struct ContainerRootTests {
         // The number of a mount that is gone comes again.
         #expect(names(ContainerRoot.mounts(after, below: 69)) == (expected + ["46 /proc/acpi"]).sorted())
         #expect(ContainerRoot.mounts(before, below: 68) == nil)
+        // Between pivot_root(".", ".") and the end of the root before.
+        let between = try MountTable.parse(
+            Array((Self.after + "\n47 69 254:0 / / rw - ext4 /dev/vda rw\n48 47 0:39 / /b rw - tmpfs t rw").utf8))
+        #expect(names(ContainerRoot.mounts(between, below: 69)) == (expected + ["46 /proc/acpi"]).sorted())
     }
 
     @Test func whatTheHostHasElsewhereIsShared() throws {
@@ -49,14 +53,15 @@ struct ContainerRootTests {
                 """.utf8))
         let below = try #require(ContainerRoot.mounts(try MountTable.parse(Array(Self.after.utf8)), below: 69))
         let ext4: UInt64 = 254 << 32
-        func shared(_ outside: String...) -> Set<UInt64> {
-            ContainerRoot.shared(below, host: host, outside: outside.map { Array($0.utf8) })
+        func shared(_ root: String, _ bundle: String) -> Set<UInt64> {
+            ContainerRoot.shared(
+                below, host: host, places: ContainerRoot.Places(root: Array(root.utf8), bundle: Array(bundle.utf8)))
         }
         #expect(shared("/store/overlay/x/merged", "/store/containers/x") == [ext4])
-        #expect(shared("/store/overlay/x/merged") == [ext4, 42])
-        #expect(shared("/store/overlay/x") == [ext4, 42])
+        #expect(shared("/store/overlay/x/merged", "") == [ext4, 42])
+        #expect(shared("/store/overlay/x", "/store/containers/x/shm") == [ext4, 42])
         // Not by the beginning of a name.
         #expect(shared("/store/overlay/x/mer", "/store/containers/x") == [ext4, 40])
-        #expect(shared() == [ext4, 40, 42])
+        #expect(shared("", "") == [ext4, 40, 42])
     }
 }

@@ -31,5 +31,13 @@ struct FakeFilesystem: FilesystemView {
         return found.count > limit ? nil : found.map { Array($0.utf8) }
     }
 
+    /// Files with further names.
+    var linked: Set<String> = []
+
+    mutating func hasFilesOfManyNames(_ path: [UInt8], recursive: Bool) -> Bool {
+        let path = String(decoding: path, as: UTF8.self)
+        return linked.contains { $0 == path || $0.hasPrefix(path + "/") }
+    }
+
     mutating func superblocks() -> [Superblock] { mounts }
 }

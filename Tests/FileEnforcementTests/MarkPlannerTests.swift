@@ -196,4 +196,15 @@ struct MarkPlannerTests {
                 "directory /etc open", "inode /etc/shadow open", "mount / open+dirs", "mount /etc open+dirs",
             ])
     }
+
+    @Test func aFileOfManyNamesIsAskedAboutByAllWhereTheKernelTakesThemForMany() throws {
+        var view = view
+        view.linked = ["/etc/shadow"]
+        #expect(try !plan(file: [.path("/etc/shadow")], on: view).marks.contains { $0.scope == .filesystem })
+        view.mounts[0].splitsNames = true
+        for subject in [PathSubject.path("/etc/shadow"), .directory("/etc/", recursive: true)] {
+            #expect(try marks(plan(file: [subject], on: view)) == ["filesystem / open+dirs"])
+        }
+        #expect(try !plan(file: [.path("/data/x")], on: view).marks.contains { $0.scope == .filesystem })
+    }
 }

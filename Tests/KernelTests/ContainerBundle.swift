@@ -7,34 +7,60 @@ final class ContainerBundle {
         case runc, crun
     }
 
+    /// What the root directory lies on.
+    enum Root: String, CaseIterable {
+        /// A directory of a file system that the host uses too, as with podman's driver vfs.
+        case directory
+        /// A file system of its own.
+        case overlay
+    }
+
     let directory: String
     private let agent: AgentUnderTest
+    private let root: Root
     private var names: Set<String> = []
     /// What is configured next is in the network of whoever starts it.
     var sharesNetwork = false
     /// What is configured next is in this network namespace, a file; `nil` for a new one.
     var networkNamespace: String?
 
-    init(_ agent: AgentUnderTest) throws {
+    init(_ agent: AgentUnderTest, _ root: Root = .directory) throws {
         self.agent = agent
+        self.root = root
         directory = "/tmp/portcullis-bundle-\(UUID().uuidString.prefix(8))"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         try Filesystem.mountTmpfs(at: directory)
         try Shell.check(
             TestFiles.package + "/integration/container-bundle", directory,
             AgentUnderTest.binaries + "/portcullis-victim")
+        guard root == .overlay else { return }
+        for name in ["upper", "work"] {
+            try FileManager.default.createDirectory(atPath: "\(directory)/\(name)", withIntermediateDirectories: true)
+        }
+        try FileManager.default.moveItem(atPath: directory + "/rootfs", toPath: directory + "/lower")
+        try FileManager.default.createDirectory(atPath: directory + "/rootfs", withIntermediateDirectories: true)
+        try Shell.check(
+            "mount", "-t", "overlay", "overlay", "-o",
+            "lowerdir=\(directory)/lower,upperdir=\(directory)/upper,workdir=\(directory)/work", directory + "/rootfs")
     }
 
     deinit {
         for name in names { _ = Shell.run("runc", "delete", "--force", name) }
+        if root == .overlay { _ = Shell.run("umount", "-l", directory + "/rootfs") }
         _ = Shell.run("umount", "-l", directory)
         try? FileManager.default.removeItem(atPath: directory)
     }
 
     /// Writes config.json: what runs, and under which profile.
     ///
-    /// - Parameter profile: options of `portcullis container-profile`; `nil` for no profile.
-    func configure(_ words: [String], profile: [String]? = ["--name", "web", "--label", "app=web"]) throws {
+    /// - Parameters:
+    ///   - profile: options of `portcullis container-profile`; `nil` for no profile.
+    ///   - hook: options of `portcullis-hook`; `nil` for no hooks.
+    ///   - change: what else is to be said.
+    func configure(
+        _ words: [String], profile: [String]? = ["--name", "web", "--label", "app=web"], hook: [String]? = nil,
+        _ change: (inout [String: Any]) -> Void = { _ in }
+    ) throws {
         let path = directory + "/config.json"
         guard
             var config = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: path)))
@@ -64,6 +90,19 @@ final class ContainerBundle {
                 ]
         }
         config["linux"] = linux
+        config["hooks"] = hook.map { options in
+            Dictionary(
+                uniqueKeysWithValues: ["createRuntime", "poststop"].map { stage in
+                    let program = AgentUnderTest.binaries + "/portcullis-hook"
+                    return (
+                        stage,
+                        [["path": program, "args": [program, stage, "--socket", agent.runtimeSocket] + options]]
+                    )
+                })
+        }
+        config["annotations"] =
+            hook == nil ? nil : ["io.portcullis.name": "web", "io.portcullis.label.app": "web"]
+        change(&config)
         try JSONSerialization.data(withJSONObject: config).write(to: URL(fileURLWithPath: path))
     }
 

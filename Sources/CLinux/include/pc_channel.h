@@ -66,9 +66,11 @@ int pc_signal_read(int fd, struct pc_signal *out);
 int pc_poll(struct pollfd *entries, uint32_t count, int timeout);
 /// epoll_create1(2) with EPOLL_CLOEXEC.
 int pc_epoll_create(void);
-enum { PC_WAIT_READABLE = 0, PC_WAIT_PRIORITY = 1, PC_WAIT_WRITABLE = 2 };
+enum { PC_WAIT_READABLE = 0, PC_WAIT_WRITABLE = 1 };
 /// epoll_ctl(2): waits for one of these, once (EPOLLONESHOT). `again` arms a descriptor that was added before.
 int pc_epoll_arm(int epoll, int fd, uint64_t tag, int again, int what);
+/// Waits for EPOLLPRI, every time.
+int pc_epoll_add_priority(int epoll, int fd, uint64_t tag);
 void pc_epoll_remove(int epoll, int fd);
 /// epoll_wait(2) for one event. 1 = what was waited for, 2 = the other end is gone, 3 = both; 0 = time is over; -errno.
 int pc_epoll_wait(int epoll, int timeout, uint64_t *tag);

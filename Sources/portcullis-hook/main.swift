@@ -1,0 +1,4 @@
+import ContainerHook
+import Glibc
+
+exit(HookProgram.run(Array(CommandLine.arguments.dropFirst())))
