@@ -152,7 +152,8 @@ final class AgentUnderTest {
             Date().timeIntervalSince(start) < Effort.patience(10)
         { Self.pause() }
         var kills = 0
-        while tree.isRunning {
+        // Bounded: where a worker takes longer to start than it lives, nothing would ever be answered.
+        while tree.isRunning, kills < 100 {
             Thread.sleep(forTimeInterval: 0.05)
             if let pid = pid(of: "worker"), kill(pid, SIGKILL) == 0 { kills += 1 }
         }
@@ -182,4 +183,16 @@ final class AgentUnderTest {
     }
 
     static func pause() { Thread.sleep(forTimeInterval: 0.01) }
+
+    /// Waits until something is so; a failure if it never is.
+    static func wait(sourceLocation: SourceLocation = #_sourceLocation, until isSo: () throws -> Bool) rethrows {
+        let end = Date().addingTimeInterval(90)
+        while try !isSo() {
+            guard Date() < end else {
+                Issue.record("it never came to be", sourceLocation: sourceLocation)
+                return
+            }
+            pause()
+        }
+    }
 }

@@ -205,7 +205,11 @@ extension KernelSuite {
                 bundle,
                 [
                     "/bin/busybox", "sh", "-c",
-                    "busybox mount -t tmpfs t /secret && echo x > /data/before; sleep 1; busybox mkdir /secret/deep; echo x > /secret/file; busybox cat /secret/file",
+                    """
+                    busybox mount -t tmpfs t /secret; n=0
+                    while busybox touch /secret/file && busybox cat /secret/file && [ $n -lt 600 ]; do n=$((n+1)); sleep 0.1; done
+                    busybox cat /secret/file
+                    """,
                 ], Self.mayMount)
             #expect(result.error.contains("Operation not permitted") && result.output.isEmpty, "\(result)")
             #expect(agent.alerts(atLeast: 2).allSatisfy { $0["ContainerName"] == "web" && $0["PolicyName"] == "ksp" })
@@ -257,8 +261,7 @@ extension KernelSuite {
                 process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
                 process.arguments = command
                 try process.run()
-                let end = Date().addingTimeInterval(15)
-                while Shell.run("runc", "exec", name, "/bin/true").status != 0, Date() < end { AgentUnderTest.pause() }
+                AgentUnderTest.wait { Shell.run("runc", "exec", name, "/bin/true").status == 0 }
             }
 
             func exec(_ words: String...) -> Shell.Result { Shell.run(["runc", "exec", name] + words) }
@@ -296,9 +299,10 @@ extension KernelSuite {
                 Thread.sleep(forTimeInterval: 0.3)
                 #expect(isDenied("/etc/plain") && isDenied("/etc/shadow"))
             }
+            // What a front has taken and not yet written goes with it.
+            #expect(agent.alerts(atLeast: 6).count == 6)
             if let pid = agent.pid(of: "front") { kill(pid, SIGKILL) }
-            Thread.sleep(forTimeInterval: 0.7)
-            #expect(agent.tool("delete", "ksp", "later", "--namespace", "default").status == 0)
+            AgentUnderTest.wait { agent.tool("delete", "ksp", "later", "--namespace", "default").status == 0 }
             #expect(container.exec("/bin/cat", "/etc/plain").output == "PLAIN\n")
             #expect(isDenied("/etc/shadow"))
             container.end()
@@ -313,7 +317,8 @@ extension KernelSuite {
                     "file: {matchPaths: [{path: /data/a/b/late}], matchDirectories: [{dir: /data/tree/, recursive: true}]}"
                 ))
             let script = """
-                mkdir -p /data/a/b; sleep 0.5; echo x > /data/a/b/late; mkdir -p /data/tree/x; sleep 0.5; cat /etc/plain > /data/tree/x/y
+                mkdir -p /data/a/b; touch /data/a/b/late; mkdir -p /data/tree/x; cat /etc/plain > /data/tree/x/y; n=0
+                while { cat /data/a/b/late || cat /data/tree/x/y; } > /dev/null && [ $n -lt 600 ]; do n=$((n+1)); sleep 0.1; done
                 cat /data/a/b/late /data/tree/x/y
                 """
             let result = try run(bundle, ["/bin/sh", "-c", script])
@@ -349,12 +354,10 @@ extension KernelSuite {
             #expect(marks(agent) > before)
             #expect(agent.tool("status").output.contains("container web"))
             container.end()
-            let end = Date().addingTimeInterval(5)
-            while agent.tool("status").output.contains("container web"), Date() < end { AgentUnderTest.pause() }
-            #expect(!agent.tool("status").output.contains("container web"))
+            AgentUnderTest.wait { !agent.tool("status").output.contains("container web") }
             #expect(marks(agent) == before)
             #expect(try FileManager.default.contentsOfDirectory(atPath: agent.directory + "/state/containers").isEmpty)
-            #expect(try descriptors(agent) == open)
+            try AgentUnderTest.wait { try descriptors(agent) == open }
             if root == .overlay { #expect(Shell.run("umount", bundle.directory + "/rootfs").status == 0) }
         }
 
@@ -399,7 +402,7 @@ extension KernelSuite {
             #expect(
                 denied.status != 0 && denied.error.contains("does not answer; the container does not start"),
                 "\(denied)")
-            #expect((1.5..<8).contains(Date().timeIntervalSince(begun)))
+            #expect(Date().timeIntervalSince(begun) > 1.5)
             #expect(bundle.text("/data/ran") == nil)
             let allowed = try run(
                 bundle, ["/bin/touch", "/data/ran"], hook: ["--timeout", "1", "--on-timeout", "allow"])
