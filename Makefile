@@ -8,6 +8,9 @@ TEST_PACKAGES := gcc libc6-dev python3 util-linux bsdutils libck-dev fapolicyd e
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_FLAGS ?= -j 2
 FUZZ_SECONDS ?= 300
+STARTS ?= 1000
+# KubeArmor's published policies, for `make test-podman`.
+POLICIES ?= ../shared/compat/policies
 # Tests that wait for connections: beside those that calculate, which hold every thread there is, they would wait for long.
 NETWORK_TESTS := ^(RPCServicesTests|RelayServiceTests|NetworkEnforcementTests)\.
 # The relay's page in Chromium, which is a package of 100 MB: `make test-web`.
@@ -17,7 +20,7 @@ KERNEL_TESTS = mkdir -p out && rm -f out/kernel* && PORTCULLIS_FIGURES=$(CURDIR)
 	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' --xunit-output out/kernel.xml
 KERNEL_RESULTS = out/kernel-swift-testing.xml out/kernel-figures
 
-.PHONY: all deps test-deps build release demo test test-unit test-root coverage threats test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install install-hooks
+.PHONY: all deps test-deps build release demo test test-unit test-root coverage threats test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install install-hooks test-first-instruction
 
 all: build
 
@@ -89,10 +92,17 @@ soak: build
 	@$(SUDO) integration/soak "$$($(SWIFT) build --show-bin-path)" $(SOAK_SECONDS)
 
 # A container of podman. Not part of `make test`: podman brings a hundred packages.
+# Containers of podman, of root and of a user without privileges, and of runc and crun: a table of published policies. Not part of `make test`: podman brings a hundred packages.
 test-podman: test-deps
 	$(SWIFT) build $(BUILD_FLAGS)
-	@scripts/install-packages podman runc conmon golang-github-containers-common netavark busybox-static jq
+	@scripts/install-packages podman runc crun conmon uidmap golang-github-containers-common netavark busybox-static jq
 	@$(SUDO) integration/podman "$$($(SWIFT) build --show-bin-path)"
+	@$(SUDO) integration/container-table "$$($(SWIFT) build --show-bin-path)" "$(POLICIES)"
+
+# A thousand container starts whose first action is forbidden, and a control that loses. `make test` has a short form (b30…).
+test-first-instruction: test-deps
+	$(SWIFT) build $(BUILD_FLAGS)
+	@$(SUDO) integration/first-instruction "$$($(SWIFT) build --show-bin-path)" $(STARTS)
 
 # The relay's page in headless Chromium; leaves screenshots in out/web-page. Not part of `make test`.
 test-web: test-deps

@@ -10,10 +10,13 @@ final class ContainerDesk {
     /// Asks for a process of a container to be supervised, whose listener this is.
     typealias Supervise = (_ process: Int32, _ listener: Int32, _ container: UInt64, _ isEntered: Bool) -> Void
 
+    /// That of the agent's own user namespace.
     private let pipeline: PolicyPipeline
+    private let pipelines: NamespacePipelines
     private let registry: ContainerRegistry
     private let board: StatusBoard
     private let supervise: Supervise
+    private let seesEvents: Bool
     /// The socket that our profiles name.
     private let runtimeSocket: String
     /// What is known of containers besides: who they are, from all that has told.
@@ -27,9 +30,10 @@ final class ContainerDesk {
     private var obstacle: String?
 
     init(
-        pipeline: PolicyPipeline, registry: ContainerRegistry, board: StatusBoard, runtimeSocket: String,
-        supervise: @escaping Supervise
+        pipeline: PolicyPipeline, pipelines: NamespacePipelines, registry: ContainerRegistry, board: StatusBoard,
+        runtimeSocket: String, seesEvents: Bool, supervise: @escaping Supervise
     ) {
+        (self.pipelines, self.seesEvents) = (pipelines, seesEvents)
         (self.pipeline, self.registry, self.board, self.supervise) = (pipeline, registry, board, supervise)
         self.runtimeSocket = runtimeSocket
     }
@@ -79,14 +83,17 @@ final class ContainerDesk {
 
     /// Takes over what a front before knew.
     func restore() {
-        pipeline.restore(
-            Dictionary(
-                uniqueKeysWithValues: registry.load().map {
-                    (
-                        SnapshotBundle.container($0.key),
-                        PolicyPipeline.Container(identity: $0.value.identity, origin: $0.value.origin)
-                    )
-                }))
+        for (namespace, known) in Dictionary(grouping: registry.load(), by: \.value.namespace) {
+            // One that is no more has no containers either.
+            pipelines.pipeline(number: namespace)?.restore(
+                Dictionary(
+                    uniqueKeysWithValues: known.map {
+                        (
+                            SnapshotBundle.container($0.key),
+                            PolicyPipeline.Container(identity: $0.value.identity, origin: $0.value.origin)
+                        )
+                    }))
+        }
     }
 
     // MARK: - Hooks
@@ -97,7 +104,7 @@ final class ContainerDesk {
         case .poststop:
             if let state = ContainerProcessState.State(message.state) { stopped(state) }
             reply.send(.allow)
-        case .createRuntime: created(message, files, reply)
+        case .createRuntime, .running: created(message, files, reply)
         }
     }
 
@@ -109,8 +116,17 @@ final class ContainerDesk {
         else { return reply.send(.deny("the container's state or configuration is not understood")) }
         // Asked again, because the front that was asked is no more.
         if find(id: state.id, process: process) != nil { return reply.send(.allow) }
-        let isSupervised = configuration.linux?.seccomp?.listenerPath == runtimeSocket
-        var origin = ContainerOrigin(process: process, id: state.id, isStarting: true, isSupervised: isSupervised)
+        let isRunning = message.stage == .running
+        // Whoever had the listener of one that runs already has lost it.
+        let isSupervised = !isRunning && configuration.linux?.seccomp?.listenerPath == runtimeSocket
+        guard isSupervised || seesEvents else {
+            return reply.send(
+                .deny(
+                    "without fanotify the agent holds containers by their calls alone: container \(state.id) needs the seccomp profile that 'portcullis container-profile' writes"
+                ))
+        }
+        var origin = ContainerOrigin(
+            process: process, id: state.id, isStarting: !isRunning, isSupervised: isSupervised)
         (origin.rootPath, origin.bundle) = (root, bundle)
         var notes = IdentityNotes(
             metadata: isSupervised ? configuration.linux?.seccomp?.listenerMetadata ?? "" : "")
@@ -120,20 +136,27 @@ final class ContainerDesk {
             switch file {
             case .containers: notes.add(IdentityNotes(podmanContainers: contents, id: state.id))
             case .events: notes.add(IdentityNotes(podmanEvents: contents, id: state.id))
+            case .docker: notes.add(IdentityNotes(dockerContainer: contents))
             }
         }
         start(notes, origin) { problem, _ in
-            if let problem { AgentLog.error("container \(origin.id) does not start: \(problem)") }
+            if isRunning {
+                AgentLog.info(
+                    "container \(origin.id) runs already; "
+                        + (problem.map { "it is not held: \($0)" } ?? "it is held from now on"))
+            } else if let problem {
+                AgentLog.error("container \(origin.id) does not start: \(problem)")
+            }
             reply.send(problem.map { .deny("the agent cannot hold container \(origin.id): \($0)") } ?? .allow)
         }
     }
 
     /// A runtime has deleted a container.
     private func stopped(_ state: ContainerProcessState.State) {
-        for (number, container) in pipeline.containers where container.origin.id == state.id {
+        for (number, container) in pipelines.containers where container.origin.id == state.id {
             // One that was started again under its name, or somebody else's of the same name, is another one.
             guard container.origin.bundle.isEmpty || container.origin.bundle == state.bundle else { continue }
-            Channel.send(RoleDescriptor.peer, ChannelMessage(.dropContainer, number: number))
+            Channel.send(pipelines.channel(of: number), ChannelMessage(.dropContainer, number: number))
         }
     }
 
@@ -173,10 +196,9 @@ final class ContainerDesk {
     private func takeFurther(_ state: ContainerProcessState, _ listener: Int32, of number: UInt64) {
         let isEntered = state.state.status == "running"
         learn(state.notes, of: number)
-        guard pipeline.containers[number]?.origin.isSupervised == false else {
-            return supervise(state.pid, listener, number, isEntered)
-        }
-        Channel.send(RoleDescriptor.peer, ChannelMessage(.superviseContainer, number: number))
+        guard let pipeline = pipelines.pipeline(of: number), pipeline.containers[number]?.origin.isSupervised == false
+        else { return supervise(state.pid, listener, number, isEntered) }
+        Channel.send(pipelines.channel(of: number), ChannelMessage(.superviseContainer, number: number))
         pipeline.renew(number) { $0.origin.isSupervised = true }
         save(number)
         supervise(state.pid, listener, number, isEntered)
@@ -185,7 +207,7 @@ final class ContainerDesk {
     // MARK: - Parts
 
     private func find(id: String, process: Int32) -> UInt64? {
-        pipeline.containers.first { $0.value.origin.id == id && $0.value.origin.process == process }?.key
+        pipelines.containers.first { $0.value.origin.id == id && $0.value.origin.process == process }?.key
     }
 
     /// Has a container decided by its policies.
@@ -194,16 +216,30 @@ final class ContainerDesk {
     private func start(
         _ known: IdentityNotes, _ origin: ContainerOrigin, _ completion: @escaping (String?, UInt64) -> Void
     ) {
+        // Marks are set from outside; calls are performed with the rights of the container's own user namespace.
+        guard origin.isSupervised else { return start(known, origin, in: pipeline, completion) }
+        pipelines.find(origin.process) { [self] found in
+            switch found {
+            case .success(let pipeline): start(known, origin, in: pipeline, completion)
+            case .failure(let problem): completion(problem.text, SnapshotBundle.host)
+            }
+        }
+    }
+
+    private func start(
+        _ known: IdentityNotes, _ origin: ContainerOrigin, in pipeline: PolicyPipeline,
+        _ completion: @escaping (String?, UInt64) -> Void
+    ) {
         let number = board.next(.workloads)
         let workload = SnapshotBundle.container(number)
         notes[workload] = known
         let identity = identity(of: workload, id: origin.id)
-        do { try registry.put(ContainerRegistry.Entry(identity: identity, origin: origin), as: number) } catch {
-            return completion("\(error)", workload)
-        }
+        let entry = ContainerRegistry.Entry(
+            identity: identity, origin: origin, namespace: pipelines.number(of: pipeline))
+        do { try registry.put(entry, as: number) } catch { return completion("\(error)", workload) }
         pipeline.start(workload, PolicyPipeline.Container(identity: identity, origin: origin)) { [self] problem in
             if problem != nil {
-                Channel.send(RoleDescriptor.peer, ChannelMessage(.dropContainer, number: workload))
+                Channel.send(pipelines.channel(of: workload), ChannelMessage(.dropContainer, number: workload))
                 end(workload)
             }
             completion(problem, workload)
@@ -223,7 +259,9 @@ final class ContainerDesk {
 
     /// Somebody else has told of a container that is known.
     private func learn(_ more: IdentityNotes, of workload: UInt64) {
-        guard let container = pipeline.containers[workload] else { return }
+        guard let pipeline = pipelines.pipeline(of: workload), let container = pipeline.containers[workload] else {
+            return
+        }
         notes[workload, default: IdentityNotes()].add(more)
         let identity = identity(of: workload, id: container.origin.id)
         guard identity != container.identity else { return }
@@ -232,21 +270,29 @@ final class ContainerDesk {
     }
 
     private func save(_ workload: UInt64) {
-        guard let container = pipeline.containers[workload] else { return }
+        guard let pipeline = pipelines.pipeline(of: workload), let container = pipeline.containers[workload] else {
+            return
+        }
         do {
             try registry.put(
-                ContainerRegistry.Entry(identity: container.identity, origin: container.origin),
+                ContainerRegistry.Entry(
+                    identity: container.identity, origin: container.origin,
+                    namespace: pipelines.number(of: pipeline)),
                 as: SnapshotBundle.number(ofContainer: workload))
         } catch { AgentLog.warning("container \(container.origin.id): \(error)") }
     }
 
-    /// Forgets containers that are no more.
-    func end(where isGone: (UInt64) -> Bool) { for number in pipeline.containers.keys.filter(isGone) { end(number) } }
+    /// Forgets those of a pipeline's containers that are no more.
+    func end(in pipeline: PolicyPipeline, where isGone: (UInt64) -> Bool) {
+        for number in pipeline.containers.keys.filter(isGone) { end(number) }
+        pipelines.endIdle()
+    }
 
     private func end(_ workload: UInt64) {
-        let id = pipeline.containers[workload]?.origin.id
+        let pipeline = pipelines.pipeline(of: workload)
+        let id = pipeline?.containers[workload]?.origin.id
         if let sandbox = notes.removeValue(forKey: workload)?.sandbox, sandbox == id { sandboxes[sandbox] = nil }
-        pipeline.end(workload)
+        pipeline?.end(workload)
         registry.end(SnapshotBundle.number(ofContainer: workload))
     }
 }

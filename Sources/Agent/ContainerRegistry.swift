@@ -12,6 +12,8 @@ final class ContainerRegistry {
     struct Entry: Codable {
         var identity: ContainerIdentity
         var origin: ContainerOrigin
+        /// The guardian's number for its user namespace; 0 for the agent's own.
+        var namespace: UInt64 = 0
     }
 
     private let directory: String

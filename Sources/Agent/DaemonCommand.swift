@@ -90,6 +90,13 @@ struct DaemonCommand: ParsableCommand {
         help: ArgumentHelp(
             "What happens to processes that hold a newly protected file open: alert or kill.", valueName: "action"))
     var staleFd: String?
+    @Flag(help: "Do not look for containers that run and of which no hook tells.")
+    var noContainerSearch = false
+    @Option(
+        help: ArgumentHelp(
+            "Directory in which a runtime keeps what runs, as /run/runc; may be given more than once, and has * for any directory.",
+            valueName: "path"))
+    var containerStates: [String] = []
     @Flag(
         help:
             "Do without nf_tables: no network policies, and rules on protocols hold in supervised trees only.")
@@ -202,6 +209,8 @@ struct DaemonCommand: ParsableCommand {
         case let other?:
             throw ConfigurationError(text: "--network-rules-on-stop must be keep or remove, not '\(other)'")
         }
+        if noContainerSearch { result.findsContainers = false }
+        result.containerStates += containerStates.map(Self.absolute)
         if noPacketFilter { result.filtersPackets = false }
         if let packetLogGroup { result.packetLogGroup = packetLogGroup }
         if noThrottle { result.alertThrottling = false }

@@ -23,6 +23,7 @@ final class Front {
     private let subscribers: SubscriberSink
     private let alerts: DescriptorSink?
     private let pipeline: PolicyPipeline
+    private let pipelines: NamespacePipelines
     private let server: ControlServer
     private let saved: AppliedPolicyFiles
     private lazy var changes = PolicyChanges(
@@ -45,6 +46,8 @@ final class Front {
         var client: ControlServer.Client?
         /// A container's listener; the front's until there is an answer.
         var listener: Int32?
+        /// The worker that is asked.
+        var worker = RoleDescriptor.peer
     }
 
     /// Clients for whose program somebody waits to be supervised, by the number of the question to the worker.
@@ -82,15 +85,21 @@ final class Front {
                 version: ReleaseVersion.text),
             throttle: AlertThrottle(settings: throttle), queues: queues)
         feed = try AlertFeed(pipeline: telemetry)
-        pipeline = PolicyPipeline(
-            node: node, postures: settings.postures, seesEvents: settings.usesEvents, visibility: settings.visible.host,
-            packetLogGroup: settings.packetLogGroup, newNumber: { [board] in board.next(.numbers) },
-            send: { message, contents in
-                guard let contents else { return Channel.send(RoleDescriptor.peer, message) }
-                guard let memory = try? SealedRegion.seal(contents, name: "portcullis-policies") else { return false }
-                defer { RawDescriptor.close(memory) }
-                return Channel.send(RoleDescriptor.peer, message, descriptor: memory)
-            })
+        let makePipeline = { [board, node] (worker: Int32, seesEvents: Bool) in
+            PolicyPipeline(
+                node: node, postures: settings.postures, seesEvents: seesEvents, visibility: settings.visible.host,
+                packetLogGroup: settings.packetLogGroup, newNumber: { board.next(.numbers) },
+                send: { message, contents in
+                    guard let contents else { return Channel.send(worker, message) }
+                    guard let memory = try? SealedRegion.seal(contents, name: "portcullis-policies") else {
+                        return false
+                    }
+                    defer { RawDescriptor.close(memory) }
+                    return Channel.send(worker, message, descriptor: memory)
+                })
+        }
+        pipeline = makePipeline(RoleDescriptor.peer, settings.usesEvents)
+        pipelines = NamespacePipelines(own: pipeline) { makePipeline($0, false) }
         server = ControlServer(
             listener: RoleDescriptor.primary, permittedUsers: settings.isRootless ? [settings.frontUser] : [])
         saved = AppliedPolicyFiles(directory: settings.stateDirectory + "/policies")
@@ -103,7 +112,8 @@ final class Front {
             registry.clear()
         }
         containers = ContainerDesk(
-            pipeline: pipeline, registry: registry, board: board, runtimeSocket: settings.runtimeSocketPath
+            pipeline: pipeline, pipelines: pipelines, registry: registry, board: board,
+            runtimeSocket: settings.runtimeSocketPath, seesEvents: settings.usesEvents
         ) { [unowned self] in supervise($0, $1, of: $2, isEntered: $3) }
     }
 
@@ -135,20 +145,25 @@ final class Front {
         if isStarted { telemetry.tell(.warning, "the front has ended and was replaced: its last records may be lost") }
         Channel.send(RoleDescriptor.guardian, ChannelMessage(.scanPolicies))
         while exitCode == nil {
-            let more = feed.drain(registry.workload) { [pipeline] in pipeline.rule($0, generation: $1) }
+            let more = feed.drain(registry.workload) { [pipelines] in pipelines.rule($0, generation: $1) }
             var poll = PollSet()
             poll.add(RoleDescriptor.guardian, .readable)
             poll.add(RoleDescriptor.peer, .readable)
             poll.add(RoleDescriptor.ringWake, .readable)
             poll.add(runtimes.descriptor, .readable)
-            let firstClient = 4
+            let others = pipelines.members
+            for member in others { poll.add(member.channel, .readable) }
+            let firstClient = 4 + others.count
             server.addDescriptors(to: &poll)
             let sleeps = !more && feed.prepareSleep()
             _ = poll.wait(timeoutMilliseconds: sleeps ? 1000 : 0)
             if sleeps { feed.finishSleep() }
             if poll.isReady(2) { EventDescriptor.drain(RoleDescriptor.ringWake) }
             if poll.isReady(0), let code = readGuardian() { return finish(code) }
-            if poll.isReady(1) { readWorker() }
+            if poll.isReady(1) { readWorker(RoleDescriptor.peer, pipeline) }
+            for (index, member) in others.enumerated() where poll.isReady(4 + index) {
+                readWorker(member.channel, member.pipeline)
+            }
             if poll.isReady(3) { runtimes.handle { [self] in containers?.take($0) } }
             server.handle(poll, first: firstClient) { [self] in answer($0, $1) }
             subscribers.setWanted(server.hasSubscribers)
@@ -160,7 +175,7 @@ final class Front {
     }
 
     private func finish(_ code: Int32) -> Int32 {
-        while feed.drain(registry.workload, { [pipeline] in pipeline.rule($0, generation: $1) }) {}
+        while feed.drain(registry.workload, { [pipelines] in pipelines.rule($0, generation: $1) }) {}
         telemetry.stop()
         return code
     }
@@ -202,7 +217,7 @@ final class Front {
                         isTaken = true
                     }
                 case .stop: return 0
-                default: break
+                default: isTaken = pipelines.take(message, descriptor)
                 }
             }
         }
@@ -230,7 +245,9 @@ final class Front {
                 store.workloads = treeFiles.load().mapValues(ofTree)
                 containers?.restore()
                 // Some may have ended while nobody listened.
-                Channel.send(RoleDescriptor.peer, ChannelMessage(.askWorkloads))
+                for worker in [RoleDescriptor.peer] + pipelines.members.map(\.channel) {
+                    Channel.send(worker, ChannelMessage(.askWorkloads))
+                }
             }
             lacksFiles = problems.contains { $0.severity == .error }
         } else if lacksFiles {
@@ -262,22 +279,22 @@ final class Front {
 
     // MARK: - Worker
 
-    private func readWorker() {
-        while let (message, descriptor) = Channel.receive(RoleDescriptor.peer) {
+    private func readWorker(_ channel: Int32, _ pipeline: PolicyPipeline) {
+        while let (message, descriptor) = Channel.receive(channel) {
             let contents = descriptor.flatMap(SealedRegion.contents)
             if let descriptor { RawDescriptor.close(descriptor) }
             if message.kind == .hello {
                 // What its predecessor was asked is asked again.
-                for (number, launch) in launches { ask(launch, number) }
+                for (number, launch) in launches where launch.worker == channel { ask(launch, number) }
                 pipeline.workerStarted(generation: message.number)
             } else if message.kind == .supervised {
                 launched(message)
             } else if message.kind == .workloadEnded {
-                dropWorkloads { $0 == message.number }
+                dropWorkloads(of: pipeline) { $0 == message.number }
             } else if message.kind == .workloads {
                 let alive = Set(message.string.split(separator: " ").compactMap { UInt64($0) })
                 let waiting = Set(launches.values.map(\.candidate.workload))
-                dropWorkloads { !alive.contains($0) && !waiting.contains($0) }
+                dropWorkloads(of: pipeline) { !alive.contains($0) && !waiting.contains($0) }
             } else {
                 pipeline.receive(message, contents: contents)
             }
@@ -287,8 +304,8 @@ final class Front {
     private var report: StatusReport {
         StatusReport(
             board: board, host: host.name, failures: settings.failures, active: pipeline.active,
-            ledger: telemetry.ledger, seesEvents: settings.usesEvents, containers: pipeline.containers,
-            sets: pipeline.sets)
+            ledger: telemetry.ledger, seesEvents: settings.usesEvents, containers: pipelines.containers,
+            sets: pipelines.all.flatMap(\.sets.all), otherBoards: pipelines.members.compactMap(\.board))
     }
 
     /// On standard error and to gRPC clients.
@@ -321,7 +338,7 @@ final class Front {
             if isComplete(client) { changes.delete(kind, namespace, name, answer(client)) }
         case .policyEvent(let kind, let event): policyEvent(kind, event, client)
         case .probe:
-            let containers = pipeline.containers.values.map(\.identity)
+            let containers = pipelines.containers.values.map(\.identity)
             server.send(
                 .probe(ProbeReport.workloads(pipeline.active?.store, containers, host: host.name, node)), to: client)
         case .policies: server.send(.policies(summaries()), to: client)
@@ -399,10 +416,10 @@ final class Front {
     }
 
     /// Forgets workloads that are no more.
-    private func dropWorkloads(_ isGone: (UInt64) -> Bool) {
+    private func dropWorkloads(of pipeline: PolicyPipeline, _ isGone: (UInt64) -> Bool) {
         var store = pipeline.latestStore
         let gone = store.workloads.keys.filter(isGone)
-        containers?.end(where: isGone)
+        containers?.end(in: pipeline, where: isGone)
         guard !gone.isEmpty else { return }
         for workload in gone {
             store.workloads[workload] = nil
@@ -423,14 +440,16 @@ final class Front {
     /// A worker that is being replaced is not asked; its successor's hello asks again.
     private func ask(_ launch: Launch, _ number: UInt64) {
         Channel.send(
-            RoleDescriptor.peer, ChannelMessage(.supervise, number: number, text: launch.candidate.text),
+            launch.worker, ChannelMessage(.supervise, number: number, text: launch.candidate.text),
             descriptor: launch.listener)
     }
 
     private func launched(_ message: ChannelMessage) {
         guard let launch = launches.removeValue(forKey: message.number) else { return }
         let (problem, workload) = (message.string, launch.candidate.workload)
-        if !problem.isEmpty, workload != SnapshotBundle.host { dropWorkloads { $0 == workload } }
+        if !problem.isEmpty, workload != SnapshotBundle.host {
+            dropWorkloads(of: pipelines.pipeline(of: workload) ?? pipeline) { $0 == workload }
+        }
         if let client = launch.client {
             server.send(problem.isEmpty ? .done(messages: []) : .failed(messages: [problem]), to: client)
         } else if !problem.isEmpty {
@@ -444,7 +463,7 @@ final class Front {
             Launch(
                 candidate: TreeKeeper.Candidate(
                     pid: process, listener: -1, user: 0, workload: container, isEntered: isEntered),
-                listener: listener))
+                listener: listener, worker: pipelines.channel(of: container)))
     }
 
     private func answer(_ client: ControlServer.Client) -> (PolicyChanges.Outcome) -> Void {

@@ -89,6 +89,10 @@ final class PolicyPipeline {
     private var waiting: [Task] = []
     private let newNumber: () -> UInt64
     private(set) var active: Active?
+    /// Called with what has just been put in force, before anybody is told; calls back when others have it too.
+    var follow: (PolicyStore, @escaping () -> Void) -> Void = { $1() }
+    /// There ever was a container.
+    private(set) var hadContainers = false
     /// Containers that are alive, by number as workloads.
     private(set) var containers: [UInt64: Container] = [:]
     private(set) var sets: PolicySets
@@ -181,11 +185,13 @@ final class PolicyPipeline {
     /// - Parameter completion: told why not; `nil` when it is.
     func start(_ number: UInt64, _ container: Container, _ completion: @escaping (String?) -> Void) {
         containers[number] = container
+        hadContainers = true
         submit(.start(number, completion))
     }
 
     /// Takes over what a front before knew of containers; the next change says by what they are decided.
     func restore(_ known: [UInt64: Container]) {
+        hadContainers = !known.isEmpty
         containers = known.mapValues { container in
             var container = container
             container.set = Self.unknownSet
@@ -281,7 +287,7 @@ final class PolicyPipeline {
             containers[number]?.notes = notes[number] ?? []
         }
         unsent = []
-        change.completion(.activated(generation: number))
+        follow(change.store) { change.completion(.activated(generation: number)) }
     }
 
     private func advance() {

@@ -65,6 +65,14 @@ struct PolicyStore {
         return order.compactMap { byKey[$0] }
     }
 
+    /// Those policies alone that are for containers.
+    var ofContainers: PolicyStore {
+        var result = PolicyStore()
+        result.files = files.mapValues { $0.filter { !$0.selectsNodes && $0.kind != .host } }
+        result.applied = applied.filter { !$0.value.selectsNodes && $0.value.kind != .host }
+        return result
+    }
+
     /// Whether both hold the same policies in the same order.
     func isEqual(to other: PolicyStore) -> Bool {
         policies == other.policies && workloads == other.workloads

@@ -13,7 +13,9 @@ struct StatusReport {
     let ledger: LossLedger
     let seesEvents: Bool
     let containers: [UInt64: PolicyPipeline.Container]
-    let sets: PolicySets
+    let sets: [PolicySets.PolicySet]
+    /// Those of workers in other user namespaces.
+    var otherBoards: [StatusBoard] = []
 
     var status: AgentStatus {
         AgentStatus(
@@ -23,7 +25,7 @@ struct StatusReport {
                 "front": Int(board.value(.frontProcess)),
             ], counters: counters,
             failures: FailureRow.allCases.map {
-                FailureStatus(name: $0.name, verdict: failures.allows($0) ? "allow" : "deny", count: board.failures($0))
+                FailureStatus(name: $0.name, verdict: failures.allows($0) ? "allow" : "deny", count: failureCount($0))
             }, rules: rules(from: 0), gaps: gaps)
     }
 
@@ -40,11 +42,15 @@ struct StatusReport {
             ("trees-started", .treesStarted), ("packet-rules", .packetRules), ("logged-packets", .loggedPackets),
             ("reported-flows", .reportedFlows),
         ]
-        for (name, slot) in named { result[name] = board.value(slot) }
+        for (name, slot) in named { result[name] = otherBoards.reduce(board.value(slot)) { $0 &+ $1.value(slot) } }
         result["alerts-generated"] = ledger.generated
         result["alerts-emitted"] = ledger.emitted
         result["alerts-suppressed"] = ledger.suppressed
         return result
+    }
+
+    private func failureCount(_ row: FailureRow) -> UInt64 {
+        otherBoards.reduce(board.failures(row)) { $0 &+ $1.failures(row) }
     }
 
     /// Every rule in force: what holds it, and what it does not cover.
@@ -58,7 +64,7 @@ struct StatusReport {
     /// The rules of the host and of trees, and those of every set that containers have.
     private var descriptions: [RuleDescription] {
         let used = Set(containers.values.map(\.set))
-        return (active?.rules ?? []) + sets.all.filter { used.contains($0.number) }.flatMap(\.rules)
+        return (active?.rules ?? []) + sets.filter { used.contains($0.number) }.flatMap(\.rules)
     }
 
     private func coverage(of rules: ArraySlice<RuleDescription>) -> [RuleCoverage] {
@@ -71,7 +77,7 @@ struct StatusReport {
         }
         return rules.map { rule in
             let isSet = SnapshotBundle.isSet(rule.workload)
-            let isSupervised = isSet && sets[rule.workload]?.key.isSupervised == true
+            let isSupervised = isSet && sets.first { $0.number == rule.workload }?.key.isSupervised == true
             let row = RuleCoverageTable.row(
                 for: rule, inTree: rule.workload != SnapshotBundle.host && (!isSet || isSupervised),
                 seesEvents: seesEvents && !isSupervised)
@@ -121,7 +127,9 @@ struct StatusReport {
         guard let active else { return ["no policies are in force yet"] }
         var result = active.notes.filter { $0.rule == .none && $0.gap.scope == nil }.map(\.gap.text)
         if !seesEvents {
-            result.insert("without fanotify: rules hold in supervised trees ('portcullis run') only", at: 0)
+            result.insert(
+                "without fanotify: rules hold in supervised trees ('portcullis run'), and in containers with a profile of 'portcullis container-profile', only",
+                at: 0)
         }
         let others = active.store.policies.filter { policy in
             !policy.selectsNodes && !containers.values.contains { $0.identity.isSelected(by: policy) }

@@ -82,6 +82,10 @@ package struct AgentSettings: Sendable, Equatable {
     package var packetLogGroup = RulesetPlanner.defaultLogGroup
     /// The table in nf_tables goes when the agent is stopped in order; a crash never removes it.
     package var removesPacketRules = false
+    /// Containers that run and of which no hook tells are looked for.
+    package var findsContainers = true
+    /// Where; empty for where runtimes usually keep them.
+    package var containerStates: [String] = []
 
     /// The defaults.
     package init() {}
@@ -114,12 +118,13 @@ package struct AgentSettings: Sendable, Equatable {
             "accessReview=\(accessReview)",
             "alertThrottling=\(alertThrottling)", "maxAlertPerSec=\(maxAlertPerSec)", "throttleSec=\(throttleSec)",
             "filtersPackets=\(filtersPackets)", "packetLogGroup=\(packetLogGroup)",
-            "removesPacketRules=\(removesPacketRules)",
+            "removesPacketRules=\(removesPacketRules)", "findsContainers=\(findsContainers)",
         ]
         lines += [
             "hostVisibility=\(visible.host.rawValue)", "containerVisibility=\(visible.containers.rawValue)",
         ]
         lines += visible.places.map { "visiblePlace=\($0)" }
+        lines += containerStates.map { "containerState=\($0)" }
         lines += gatewayUsers.map { "gatewayMember=\($0)" } + secureListeners.map { "secureListener=\($0)" }
         if let gatewayGroup { lines.append("gatewayGroup=\(gatewayGroup)") }
         return lines.flatMap { Array($0.utf8) + [Self.separator] }
@@ -188,6 +193,8 @@ package struct AgentSettings: Sendable, Equatable {
         case "throttleSec": return store(Int(value), \.throttleSec)
         case "filtersPackets": return store(Bool(value), \.filtersPackets)
         case "packetLogGroup": return store(UInt16(value), \.packetLogGroup)
+        case "findsContainers": return store(Bool(value), \.findsContainers)
+        case "containerState": containerStates.append(value)
         case "removesPacketRules": return store(Bool(value), \.removesPacketRules)
         default: return false
         }

@@ -98,6 +98,12 @@ package struct ChannelMessage: Equatable {
         case alertsFile
         /// A connection that the gateway has the other end of.
         case gateway
+        /// The status board of the worker in the user namespace `number`, which is new to this front.
+        case namespaceBoard
+        /// The socket of that worker.
+        case namespaceWorker
+        /// Answer to `findNamespace`, with the question's number: text = number of the user namespace, 0 for the agent's own, or why not.
+        case namespace
         /// A role's process has started; number = pid, text[0] = 1 worker, 2 front, text[1…] reason words.
         case roleStarted
         // Front → guardian
@@ -111,6 +117,10 @@ package struct ChannelMessage: Equatable {
         case startFailed
         /// Stop enforcing and end the agent.
         case unlock
+        /// Which user namespace is the process in whose id is the text? It needs a worker there.
+        case findNamespace
+        /// The user namespace `number` needs no worker any more.
+        case dropNamespace
     }
 
     package var kind: Kind

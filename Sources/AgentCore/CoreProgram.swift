@@ -16,7 +16,12 @@ public enum CoreProgram {
         else { return refuse() }
         let rest = Array(arguments.dropFirst(2))
         guard role == .guardian else {
-            return RoleStart.run(role) { settings throws(KernelError) in try runWorker(settings, rest) }
+            return RoleStart.run(role) { settings throws(KernelError) in
+                var settings = settings
+                // Permission events are for who has them of the machine.
+                if role == .visitor { settings.usesEvents = false }
+                return try runWorker(settings, rest, isVisitor: role == .visitor)
+            }
         }
         guard let passed = GuardianDescriptors(rest) else { return refuse() }
         return RoleStart.run(role, settings: passed.settings) { settings in runGuardian(settings, passed) }
@@ -27,12 +32,14 @@ public enum CoreProgram {
         return 2
     }
 
-    private static func runWorker(_ settings: AgentSettings, _ arguments: [String]) throws(KernelError) -> Int32 {
+    private static func runWorker(
+        _ settings: AgentSettings, _ arguments: [String], isVisitor: Bool
+    ) throws(KernelError) -> Int32 {
         let limit = min(UInt64(WorkerLimits.descriptors), try ResourceLimit.openFiles.current().hard)
         try ResourceLimit.openFiles.set(ResourceLimit.Values(soft: limit, hard: limit))
         let worker = try Worker(
             settings: settings, retiring: arguments.first.flatMap { Int($0) } ?? 0,
-            incarnation: arguments.dropFirst(2).first.flatMap { UInt64($0) } ?? 0)
+            incarnation: arguments.dropFirst(2).first.flatMap { UInt64($0) } ?? 0, isVisitor: isVisitor)
         return worker.run(hasSnapshot: arguments.dropFirst().first == "1")
     }
 

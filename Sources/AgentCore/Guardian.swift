@@ -24,15 +24,9 @@ final class Guardian {
     private var groups: [Int32]
     /// The permission group of containers; negative for none.
     private let containerGroup: Int32
-    private var snapshot: Int32 = -1
-    /// Sets of policies that came after the snapshot.
-    private var sets: [Int32] = []
-    /// What the worker told of each container.
-    private var containerNotes: [UInt64: [UInt8]] = [:]
-    /// Listeners of supervised trees, by tree.
-    private var listeners: [UInt64: Int32] = [:]
-    /// What the worker found out about each tree.
-    private var treeNotes: [UInt64: [UInt8]] = [:]
+    private var estate = WorkerEstate()
+    /// Workers in other user namespaces.
+    private var namespaces: NamespaceWorkers
     /// The two ends of the sockets between the roles; kept so that a role can be replaced without its peer noticing.
     private let workerEnd: Int32
     private let frontEnd: Int32
@@ -47,6 +41,7 @@ final class Guardian {
     private var isReady = false
     private var orphan: OrphanedWorker?
     private var gateway: GatewayKeeper?
+    private var finder: FinderKeeper?
     private var startError: String?
 
     /// Everything that can fail does so here, before a process is started or a mark is set.
@@ -77,6 +72,11 @@ final class Guardian {
         board.set(.guardianProcess, UInt64(getpid()))
         orphan = OrphanedWorker(settings)
         gateway = try GatewayKeeper(settings, program: passed.gatewayProgram)
+        finder = FinderKeeper(settings, program: passed.finderProgram)
+        namespaces = NamespaceWorkers(
+            NamespaceWorkers.Shared(
+                settings: settings, settingsMemory: settingsMemory, blockRing: blockRing, eventRing: eventRing,
+                rings: rings, ringWake: ringWake))
     }
 
     /// Runs until asked to stop. Returns the exit code.
@@ -104,7 +104,7 @@ final class Guardian {
                 signals.descriptor.raw, worker?.pidfd ?? -1, front?.pidfd ?? -1, worker?.channel ?? -1,
                 front?.channel ?? -1,
             ] { poll.add(descriptor, .readable) }
-            for descriptor in gateway?.descriptors ?? [] { poll.add(descriptor, .readable) }
+            for descriptor in (gateway?.descriptors ?? []) + namespaces.descriptors { poll.add(descriptor, .readable) }
             // The watchdog looks at a held event several times within its deadline.
             _ = poll.wait(timeoutMilliseconds: Int32(max(20, min(100, settings.deadlineMilliseconds / 8))))
             if poll.isReady(0) {
@@ -124,7 +124,10 @@ final class Guardian {
             if poll.isReady(1) { try workerDied() }
             if poll.isReady(2), let code = try frontDied() { return code }
             watch()
-            if isReady { gateway?.tick(front: front?.channel) }
+            namespaces.tick()
+            guard isReady else { continue }
+            gateway?.tick(front: front?.channel)
+            finder?.tick()
         }
     }
 
@@ -143,7 +146,7 @@ final class Guardian {
             }
             if answered { board.count(.deadlineExpired) }
         }
-        let held = HeldCalls(board: board, listeners: listeners, failures: settings.failures)
+        let held = HeldCalls(board: board, listeners: estate.listeners, failures: settings.failures)
         for _ in 0..<held.answerOverdue(at: now, deadline: deadline) { board.count(.deadlineExpired) }
         let heartbeat = board.value(.heartbeat)
         if heartbeat != lastHeartbeat || !allGroups.contains(where: { Readiness.isReadable($0) }) {
@@ -171,13 +174,13 @@ final class Guardian {
             (ringWake, RoleDescriptor.ringWake),
         ]
         if let current = groups.last { map.append((current, RoleDescriptor.primary)) }
-        if snapshot >= 0 { map.append((snapshot, RoleDescriptor.secondary)) }
+        if estate.snapshot >= 0 { map.append((estate.snapshot, RoleDescriptor.secondary)) }
         if containerGroup >= 0 { map.append((containerGroup, RoleDescriptor.containers)) }
         for (index, group) in groups.dropLast().enumerated() {
             map.append((group, RoleDescriptor.firstRetiring + Int32(index)))
         }
         worker = try RoleProcess.start(
-            .worker, [String(max(0, groups.count - 1)), snapshot >= 0 ? "1" : "0", String(incarnation)], map,
+            .worker, [String(max(0, groups.count - 1)), estate.snapshot >= 0 ? "1" : "0", String(incarnation)], map,
             channel: ours,
             settings)
         guard let process = worker else { return }
@@ -189,66 +192,27 @@ final class Guardian {
         guard let process = worker else { return }
         while let (message, descriptor) = Channel.receive(process.channel) {
             switch message.kind {
-            case .restored: bequeath(to: process)
+            case .restored: estate.bequeathContainers(to: process.channel)
             case .ready: serve(process)
-            case .keepSnapshot:
-                if let descriptor {
-                    if snapshot >= 0 { RawDescriptor.close(snapshot) }
-                    snapshot = descriptor
-                    // It has those in it that are of use.
-                    for set in sets { RawDescriptor.close(set) }
-                    sets = []
-                    continue
-                }
-            case .keepSets:
-                if let descriptor {
-                    sets.append(descriptor)
-                    continue
-                }
-            case .holdContainer: containerNotes[message.number] = message.text
-            case .forgetContainer: containerNotes[message.number] = nil
             case .holdGroup:
                 if let descriptor {
                     groups.append(descriptor)
                     Channel.send(process.channel, ChannelMessage(.groupHeld))
                     continue
                 }
-            case .holdListener:
-                if let descriptor {
-                    listeners[message.number] = descriptor
-                    treeNotes[message.number] = message.text
-                    Channel.send(process.channel, ChannelMessage(.listenerHeld))
-                    continue
-                }
-            case .dropListener:
-                if let listener = listeners.removeValue(forKey: message.number) { RawDescriptor.close(listener) }
-                treeNotes.removeValue(forKey: message.number)
             case .dropGroup:
                 if groups.count > 1 { RawDescriptor.close(groups.removeFirst()) }
-            default: break
+            default: if estate.take(message, descriptor, of: process.channel) { continue }
             }
             if let descriptor { RawDescriptor.close(descriptor) }
         }
-    }
-
-    /// Tells a new worker of the containers that the one before had. It looks at their files, while the caretaker still answers it.
-    private func bequeath(to process: RoleProcess) {
-        for set in sets { Channel.send(process.channel, ChannelMessage(.inheritSets), descriptor: set) }
-        for (number, note) in containerNotes {
-            Channel.send(process.channel, ChannelMessage(.inheritContainer, number: number, text: note))
-        }
-        Channel.send(process.channel, ChannelMessage(.inherited))
     }
 
     /// Hands the events that came while there was no worker to the new one, answers them as it says, and then lets it serve
     /// the queue. In this order: an event is answered by its descriptor's number, and the worker's own numbers may be equal.
     private func serve(_ process: RoleProcess) {
         // First the trees: whose an event is decides which rules hold for it.
-        for (number, listener) in listeners {
-            Channel.send(
-                process.channel, ChannelMessage(.listener, number: number, text: treeNotes[number] ?? []),
-                descriptor: listener)
-        }
+        estate.bequeathListeners(to: process.channel)
         let held = caretaker.release()
         let allow = settings.failures.allows(.workerLost)
         var answers = true
@@ -282,16 +246,9 @@ final class Guardian {
         worker = nil
         board.set(.workerProcess, 0)
         board.set(.busySince, 0)
-        let held = HeldCalls(board: board, listeners: listeners, failures: settings.failures)
-        let outcome = held.settle()
-        for _ in 0..<outcome.answered { board.count(.workerLost) }
-        for tree in outcome.unknown {
-            // Whatever it had taken can be answered only by closing; from then on the tree's calls fail (ENOSYS).
-            AgentLog.error(
-                "tree \(tree): its first call was lost with the worker; what is asked about is denied from now on")
-            if let listener = listeners.removeValue(forKey: tree) { RawDescriptor.close(listener) }
-        }
-        giveUpLanes()
+        HeldCalls.settle(board, &estate, settings.failures)
+        RingOwner.giveUp(incarnation, rings)
+        incarnation += 1
         // The kernel finds an unanswered event by the number of its descriptor in the dead worker, which nobody knows any
         // more: every number it could have had is answered.
         let allow = settings.failures.allows(.workerLost)
@@ -306,18 +263,6 @@ final class Guardian {
         workerStarts.pauseIfExhausted()
         try startWorker()
         notifyFront(.roleStarted, process: 1)
-    }
-
-    /// The records that the dead worker had published stay; what it was writing is counted as lost.
-    private func giveUpLanes() {
-        for ring in rings {
-            for owner in RingOwner.all(incarnation) {
-                do { try ring.abandon(owner: owner, by: RingOwner.guardian, pidfd: nil) } catch {
-                    AgentLog.warning("a lane of the event ring is not given up: \(error)")
-                }
-            }
-        }
-        incarnation += 1
     }
 
     // MARK: - Front
@@ -342,6 +287,7 @@ final class Guardian {
         guard let process = front else { return }
         board.set(.frontProcess, UInt64(process.pid))
         AgentFiles.writePid(process.pid, role: .front, settings)
+        namespaces.serve(front: process.channel)
         try broker.serve(process.channel)
         gateway?.connect(front: process.channel)
     }
@@ -351,6 +297,8 @@ final class Guardian {
         while let (message, descriptor) = Channel.receive(process.channel) {
             if let descriptor { RawDescriptor.close(descriptor) }
             switch message.kind {
+            case .findNamespace: namespaces.find(of: message, front: process.channel)
+            case .dropNamespace: namespaces.drop(message.number)
             case .scanPolicies: broker.scan()
             case .rotateAlerts:
                 // Asked twice, or by a front that lies, it must not push the old files out.
@@ -421,7 +369,9 @@ final class Guardian {
             if !process.waitForExit(timeoutMilliseconds: 2000) { process.kill() }
             process.close()
         }
+        namespaces.end(stop)
         gateway?.end()
+        finder?.end()
         AgentFiles.removeRunFiles(settings)
     }
 }

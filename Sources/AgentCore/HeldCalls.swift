@@ -35,6 +35,17 @@ struct HeldCalls {
         return count
     }
 
+    /// Answers what a dead worker had taken. Whatever cannot be answered otherwise is answered by closing its tree's listener.
+    static func settle(_ board: StatusBoard, _ estate: inout WorkerEstate, _ failures: FailureTable) {
+        let outcome = HeldCalls(board: board, listeners: estate.listeners, failures: failures).settle()
+        for _ in 0..<outcome.answered { board.count(.workerLost) }
+        for tree in outcome.unknown {
+            AgentLog.error(
+                "tree \(tree): its first call was lost with the worker; what is asked about is denied from now on")
+            estate.dropListener(tree)
+        }
+    }
+
     /// Answers what a dead worker had taken.
     func settle() -> Outcome {
         var outcome = Outcome()

@@ -24,6 +24,8 @@ package enum RoleDescriptor {
     package static let spoolWake: Int32 = 13
     /// Worker: the permission group of containers.
     package static let containers: Int32 = 12
+    /// Worker in another user namespace: that namespace.
+    package static let namespace: Int32 = 12
     /// Worker: first further permission group of an interrupted reload.
     package static let firstRetiring: Int32 = 13
 }
@@ -37,24 +39,30 @@ package struct GuardianDescriptors: Equatable {
     package var frontProgram: Int32
     /// The open program of the gateway; negative for none.
     package var gatewayProgram: Int32
+    /// The open program that looks for containers; negative for none.
+    package var finderProgram: Int32
 
     /// Names the descriptors.
-    package init(settings: Int32, frontProgram: Int32, gatewayProgram: Int32 = -1) {
+    package init(settings: Int32, frontProgram: Int32, gatewayProgram: Int32 = -1, finderProgram: Int32 = -1) {
         (self.settings, self.frontProgram, self.gatewayProgram) = (settings, frontProgram, gatewayProgram)
+        self.finderProgram = finderProgram
     }
 
     /// As arguments.
-    package var arguments: [String] { ["\(settings)", "\(frontProgram)", "\(gatewayProgram)"] }
+    package var arguments: [String] { ["\(settings)", "\(frontProgram)", "\(gatewayProgram)", "\(finderProgram)"] }
 
     /// Reads the first arguments behind the role; `nil` when they are none.
     package init?(_ arguments: [String]) {
-        let numbers = arguments.prefix(3).compactMap { Int32($0) }
-        guard numbers.count == 3, numbers.prefix(2).allSatisfy({ $0 > 2 }) else { return nil }
-        self.init(settings: numbers[0], frontProgram: numbers[1], gatewayProgram: numbers[2])
+        let numbers = arguments.prefix(4).compactMap { Int32($0) }
+        guard numbers.count == 4, numbers.prefix(2).allSatisfy({ $0 > 2 }) else { return nil }
+        self.init(
+            settings: numbers[0], frontProgram: numbers[1], gatewayProgram: numbers[2], finderProgram: numbers[3])
     }
 }
 
 /// The roles of the agent, each its own process.
 package enum AgentRole: String, Sendable {
     case guardian, worker, front
+    /// A worker in another user namespace.
+    case visitor
 }

@@ -29,7 +29,8 @@ package enum RolePrivileges {
         // There is nothing to give up, and nobody else to be.
         if settings.isRootless { return result }
         switch role {
-        case .guardian: break
+        // It has all of a namespace's, and no others.
+        case .guardian, .visitor: break
         case .worker:
             let permitted = (try? Capabilities.current().permitted) ?? []
             result.keepCapabilities = worker(outOf: permitted)
@@ -63,6 +64,10 @@ package enum RolePrivileges {
             try Capabilities.verify([])
             guard ProcessControl.hasNoNewPrivileges else { throw KernelError("verify no_new_privs", errno: EPERM) }
         case .guardian: break
+        case .visitor:
+            let all = try Capabilities.current().permitted
+            try Capabilities.apply(
+                permitted: all, effective: worker.union(packets).intersection(all), inheritable: [])
         case .worker:
             let all = worker(outOf: try Capabilities.current().permitted)
             try Capabilities.verify(all, bounding: all)

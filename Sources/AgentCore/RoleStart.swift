@@ -29,6 +29,7 @@ package enum RoleStart {
                 // Signals of a terminal are for the guardian, which ends its roles in order.
                 try SignalDescriptor.block([SIGINT, SIGTERM, SIGHUP])
             }
+            if role == .visitor { try UserNamespace.enter(RoleDescriptor.namespace) }
             try RolePrivileges.verify(role, settings)
             return try body(settings)
         } catch {

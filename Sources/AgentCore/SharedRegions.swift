@@ -24,6 +24,17 @@ enum RingOwner {
     /// One of a worker's call threads.
     static func calls(_ incarnation: UInt64, thread: Int) -> UInt64 { incarnation * writers + 5 + UInt64(thread) }
 
+    /// Gives up the lanes of a dead worker: what it had published stays, what it was writing is counted as lost.
+    static func giveUp(_ incarnation: UInt64, _ rings: [SharedRing]) {
+        for ring in rings {
+            for owner in all(incarnation) {
+                do { try ring.abandon(owner: owner, by: guardian, pidfd: nil) } catch {
+                    AgentLog.warning("a lane of the event ring is not given up: \(error)")
+                }
+            }
+        }
+    }
+
     /// All of a worker's.
     static func all(_ incarnation: UInt64) -> [UInt64] {
         [queue(incarnation), control(incarnation), packets(incarnation)]
@@ -33,8 +44,8 @@ enum RingOwner {
 
 /// The shared memory of the roles. Mappings live as long as the process.
 package enum SharedRegions {
-    /// Lanes of a ring: one for each thread of the worker, and as many for one that takes over before the last is gone.
-    private static let lanes = 24
+    /// Lanes of a ring: one for each thread of a worker; for each worker that there can be, and one that takes over before the last is gone.
+    private static let lanes = (2 + NamespaceWorkers.limit) * 12
     /// Bytes of a lane: some hundred records.
     private static let laneBytes = 256 << 10
 

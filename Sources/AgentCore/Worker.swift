@@ -17,6 +17,7 @@ final class Worker {
     private var trees: TreeKeeper
     private let containers: ContainerKeeper
     private let incarnation: UInt64
+    private let isVisitor: Bool
     private var mapped: SealedRegion?
     private var activeNumber: UInt64 = 0
     private var isServing = false
@@ -30,7 +31,9 @@ final class Worker {
     /// - Parameters:
     ///   - retiring: how many groups of an interrupted reload follow `RoleDescriptor.firstRetiring`.
     ///   - incarnation: how many workers there were before.
-    init(settings: AgentSettings, retiring: Int, incarnation: UInt64) throws(KernelError) {
+    ///   - isVisitor: it is in another user namespace than the agent, for the containers there.
+    init(settings: AgentSettings, retiring: Int, incarnation: UInt64, isVisitor: Bool) throws(KernelError) {
+        self.isVisitor = isVisitor
         self.settings = settings
         board = try SharedRegions.board(RoleDescriptor.board)
         let wake = try EventDescriptor.make()
@@ -42,7 +45,8 @@ final class Worker {
             visible: settings.visible, callThreads: CallLoop.threads)
         let capabilities = try Capabilities.current()
         packets = try NetworkEnforcer(
-            board: board, mayFilter: settings.filtersPackets && capabilities.effective.contains(.netAdmin))
+            board: board, mayFilter: settings.filtersPackets && capabilities.effective.contains(.netAdmin),
+            hasHost: !isVisitor)
         trees = try TreeKeeper(board: board, enforcer: enforcer, seesEvents: settings.usesEvents)
         containers = try ContainerKeeper(
             enforcer: enforcer.containers, packets: packets,
@@ -126,6 +130,8 @@ final class Worker {
                 trees.showCount()
             }
             if isServing { containers.handleEvents() }
+            // Nobody would ever end it.
+            if isVisitor, !guardianAlive, containers.numbers.isEmpty { return 0 }
         }
     }
 

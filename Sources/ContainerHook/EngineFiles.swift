@@ -7,6 +7,10 @@ enum EngineFiles {
     /// - Parameter bundle: the container's; podman's are `<storage>/<driver>-containers/<id>/userdata`.
     static func paths(bundle: String) -> [(HookMessage.File, String)] {
         let parts = bundle.split(separator: "/", omittingEmptySubsequences: true)
+        // Docker's containers are containerd's, of the namespace moby.
+        if parts.count > 2, parts[parts.count - 2] == "moby", let id = parts.last {
+            return [(.docker, "/var/lib/docker/containers/\(id)/config.v2.json")]
+        }
         guard parts.count > 3, parts.last == "userdata", parts[parts.count - 3].hasSuffix("-containers") else {
             return []
         }

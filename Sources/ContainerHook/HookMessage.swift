@@ -7,6 +7,8 @@ public struct HookMessage: Sendable, Equatable {
     public enum Stage: String, Sendable, CaseIterable {
         /// The namespaces are there and everything is mounted; the container's program does not run yet.
         case createRuntime
+        /// It runs, and no hook has told of it.
+        case running
         /// The container was deleted.
         case poststop
         /// The container is being defined: its configuration may still be changed.
@@ -19,6 +21,8 @@ public struct HookMessage: Sendable, Equatable {
         case containers
         /// podman's log of events.
         case events
+        /// Docker's description of the container (config.v2.json).
+        case docker
     }
 
     /// When.

@@ -11,9 +11,13 @@ struct HookOptions: Equatable {
     var seconds: UInt32 = 10
     /// Without an answer the container starts.
     var allowsOnTimeout = false
+    /// Where runtimes keep what runs; empty for where they usually do.
+    var places: [String] = []
+    /// It goes on looking for what runs.
+    var goesOn = false
 
     static let usage =
-        "usage: portcullis-hook createRuntime|poststop|precreate [--socket PATH] [--timeout SECONDS] [--on-timeout deny|allow]"
+        "usage: portcullis-hook createRuntime|poststop|precreate|running [--socket PATH] [--timeout SECONDS] [--on-timeout deny|allow] [--states DIRECTORY] [--watch yes|no]"
 
     init(_ arguments: [String]) throws(HookFailure) {
         var rest = arguments[...]
@@ -31,6 +35,10 @@ struct HookOptions: Equatable {
                     throw HookFailure("--timeout must be between 1 and 600 seconds, not '\(value)'")
                 }
                 self.seconds = seconds
+            case ("--states", _): places.append(value)
+            case ("--watch", "yes"): goesOn = true
+            case ("--watch", "no"): goesOn = false
+            case ("--watch", _): throw HookFailure("--watch must be yes or no, not '\(value)'")
             case ("--on-timeout", "deny"): allowsOnTimeout = false
             case ("--on-timeout", "allow"): allowsOnTimeout = true
             case ("--on-timeout", _): throw HookFailure("--on-timeout must be deny or allow, not '\(value)'")

@@ -4,7 +4,7 @@ import LinuxKernel
 
 /// `portcullis-hook STAGE [--socket PATH] [--timeout SECONDS] [--on-timeout deny|allow]`: run by a container runtime when it has set a container up
 /// (createRuntime), or has deleted it (poststop), with the container's state on standard input, or by podman when it defines one (precreate), with its
-/// configuration there. Hands everything to the agent, and ends with the agent's answer: with 0 when the container may start.
+/// configuration there. Or, as `running`, looks for containers that run already by itself. Hands everything to the agent, and ends with the agent's answer: with 0 when the container may start.
 public enum HookProgram {
     /// Runs the program; its exit code.
     public static func run(_ arguments: [String]) -> Int32 {
@@ -14,9 +14,15 @@ public enum HookProgram {
             complain("\(error)")
             return 2
         }
+        if options.stage == .running {
+            signal(SIGPIPE, SIG_IGN)
+            var finder = ContainerFinder(options)
+            return finder.run()
+        }
         beginDeadline(options)
         do {
-            let (message, files) = try collect(options.stage)
+            let input = try Descriptor.duplicating(0).readAll(limit: HookMessage.limit)
+            let (message, files) = try collect(options.stage, input)
             defer { for file in files { RawDescriptor.close(file) } }
             switch try ask(message, files, options) {
             case .allow: return answer(message, options)
@@ -64,8 +70,8 @@ public enum HookProgram {
 
     // MARK: - Message
 
-    private static func collect(_ stage: HookMessage.Stage) throws -> (HookMessage, files: [Int32]) {
-        let input = try Descriptor.duplicating(0).readAll(limit: HookMessage.limit)
+    /// - Parameter input: the container's state, or its configuration for `precreate`.
+    static func collect(_ stage: HookMessage.Stage, _ input: [UInt8]) throws -> (HookMessage, files: [Int32]) {
         if stage == .precreate { return (HookMessage(stage: stage, state: [], configuration: input), []) }
         guard let bundle = StateText.string("bundle", in: input), bundle.hasPrefix("/") else {
             throw HookFailure("standard input is not the state of a container")
@@ -90,7 +96,7 @@ public enum HookProgram {
     private static let pauseMicroseconds: UInt32 = 50_000
 
     /// Asks until there is an answer. The alarm ends it if there is none.
-    private static func ask(
+    static func ask(
         _ message: HookMessage, _ files: [Int32], _ options: HookOptions
     ) throws -> HookAnswer {
         var tries = 0
@@ -144,5 +150,5 @@ public enum HookProgram {
     }
 
     /// Runtimes show what a hook that fails says.
-    private static func complain(_ text: String) { _ = write("portcullis-hook: \(text)\n".utf8, to: 2) }
+    static func complain(_ text: String) { _ = write("portcullis-hook: \(text)\n".utf8, to: 2) }
 }

@@ -44,11 +44,11 @@ package final class ContainerEnforcer {
         var isMarked = false
     }
 
-    /// An object that carries a mark.
-    private struct MarkedObject: Hashable, Sendable {
-        var isMount: Bool
-        var device: UInt64
-        var number: UInt64
+    /// What carries a mark, which can be several containers'.
+    private enum MarkedObject: Hashable, Sendable {
+        case inode(UInt64, device: UInt64)
+        case mount(UInt64)
+        case filesystem(device: UInt64)
     }
 
     let table = ContainerTable()
@@ -381,13 +381,15 @@ package final class ContainerEnforcer {
 
     /// What a mark hangs on, in the calling thread's root; `nil` for what is not there.
     private static func object(of mark: PlannedMark) -> MarkedObject? {
-        guard mark.scope != .filesystem, let descriptor = HostFilesystem.pin(mark.path) else { return nil }
+        guard let descriptor = HostFilesystem.pin(mark.path) else { return nil }
         defer { RawDescriptor.close(descriptor) }
         var status = ObjectStatus()
         guard ObjectStatus.read(descriptor: descriptor, into: &status) == 0 else { return nil }
-        let isMount = mark.scope == .mount
-        return MarkedObject(
-            isMount: isMount, device: status.device, number: isMount ? status.mountID : status.inode)
+        switch mark.scope {
+        case .inode, .directory: return .inode(status.inode, device: status.device)
+        case .mount: return .mount(status.mountID)
+        case .filesystem: return .filesystem(device: status.device)
+        }
     }
 }
 

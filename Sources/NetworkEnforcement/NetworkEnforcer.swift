@@ -35,19 +35,24 @@ public final class NetworkEnforcer: Sendable {
     let state = Mutex(State())
     let wake: Int32
     private let mayFilter: Bool
+    private let hasHost: Bool
     private let connect: @Sendable (NetworkTable.Sockets) -> any RulesetKernel
 
-    /// - Parameter mayFilter: this process has CAP_NET_ADMIN.
-    public convenience init(board: StatusBoard, mayFilter: Bool) throws(KernelError) {
-        try self.init(board: board, mayFilter: mayFilter) {
+    /// - Parameters:
+    ///   - mayFilter: this process has CAP_NET_ADMIN.
+    ///   - hasHost: it has it over the network that it is in, too.
+    public convenience init(board: StatusBoard, mayFilter: Bool, hasHost: Bool = true) throws(KernelError) {
+        try self.init(board: board, mayFilter: mayFilter, hasHost: hasHost) {
             NetfilterKernel(requests: $0.requests, monitor: $0.monitor)
         }
     }
 
     /// - Parameter connect: makes of the sockets of a table what it asks.
     init(
-        board: StatusBoard, mayFilter: Bool, connect: @escaping @Sendable (NetworkTable.Sockets) -> any RulesetKernel
+        board: StatusBoard, mayFilter: Bool, hasHost: Bool = true,
+        connect: @escaping @Sendable (NetworkTable.Sockets) -> any RulesetKernel
     ) throws(KernelError) {
+        self.hasHost = hasHost
         self.board = board
         self.mayFilter = mayFilter
         self.connect = connect
@@ -155,7 +160,8 @@ public final class NetworkEnforcer: Sendable {
     }
 
     private func openHost(_ state: inout State) {
-        guard mayFilter, state.tables[SnapshotBundle.host] == nil, let sockets = try? NetworkTable.Sockets() else {
+        guard mayFilter, hasHost, state.tables[SnapshotBundle.host] == nil, let sockets = try? NetworkTable.Sockets()
+        else {
             return
         }
         state.tables[SnapshotBundle.host] = NetworkTable(sockets, connect(sockets))

@@ -79,6 +79,23 @@ struct HookMessageTests {
         #expect(StateText.string("bundle", in: Array(text.utf8)) == bundle)
     }
 
+    @Test func whatRunsIsReadOfItsRuntimesState() {
+        let runc = Array(
+            #"{"id":"web","init_process_pid":4711,"init_process_start":99,"config":{"init_process_pid":1,"labels":["bundle=/evil","a=b","bundle=/run/b"]}}"#
+                .utf8)
+        #expect(StateText.number("init_process_pid", in: runc) == 4711)
+        #expect(StateText.number("init_process_start", in: runc) == 99)
+        #expect(StateText.lastString(after: "bundle=", in: runc) == "/run/b")
+        let crun = Array("{\n  \"pid\" : 12 ,\n \"bundle\":\"/b\"}".utf8)
+        #expect(StateText.number("pid", in: crun) == 12)
+        #expect(StateText.number("bundle", in: crun) == nil && StateText.number("none", in: crun) == nil)
+        #expect(StateText.lastString(after: "bundle=", in: crun) == nil)
+        #expect(StateText.number("pid", in: Array(#"{"pid":99999999999999999999}"#.utf8)) == nil)
+        #expect(StateText.number("pid", in: Array(#"{"pid"#.utf8)) == nil)
+        let found = RunningContainers.Found(id: "web", process: 7, startTime: 1, bundle: "/b")
+        #expect(StateText.string("bundle", in: found.state) == "/b" && StateText.number("pid", in: found.state) == 7)
+    }
+
     @Test func idsAreMappedOut() {
         let map = "         0       1001          1\n         1     100000      65536\n"
         #expect(IDMap.outside(0, map) == 1001)

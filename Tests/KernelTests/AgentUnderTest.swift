@@ -54,6 +54,8 @@ final class AgentUnderTest {
         arguments += ["--state-directory", own + "/state"]
         if !isThrottled { arguments.append("--no-throttle") }
         if !options.contains(where: { $0.hasPrefix("--grpc") }) { arguments.append("--no-grpc") }
+        // Containers of other tests are none of its.
+        if !options.contains("--container-states") { arguments.append("--no-container-search") }
         // Never a rule for the packets of the machine itself.
         if !place.hasOwnNetwork { arguments.append("--no-packet-filter") }
         let streams = [

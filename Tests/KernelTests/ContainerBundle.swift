@@ -19,12 +19,15 @@ final class ContainerBundle {
     private let agent: AgentUnderTest
     private let root: Root
     private var names: Set<String> = []
+    /// Whose containers they are; `nil` for root's.
+    private let user: String?
     /// What is configured next is in the network of whoever starts it.
     var sharesNetwork = false
     /// What is configured next is in this network namespace, a file; `nil` for a new one.
     var networkNamespace: String?
 
-    init(_ agent: AgentUnderTest, _ root: Root = .directory) throws {
+    init(_ agent: AgentUnderTest, _ root: Root = .directory, ownedBy user: String? = nil) throws {
+        self.user = user
         self.agent = agent
         self.root = root
         directory = "/tmp/portcullis-bundle-\(UUID().uuidString.prefix(8))"
@@ -33,6 +36,7 @@ final class ContainerBundle {
         try Shell.check(
             TestFiles.package + "/integration/container-bundle", directory,
             AgentUnderTest.binaries + "/portcullis-victim")
+        if let user { try Shell.check("chown", "-R", "\(user):\(user)", directory) }
         guard root == .overlay else { return }
         for name in ["upper", "work"] {
             try FileManager.default.createDirectory(atPath: "\(directory)/\(name)", withIntermediateDirectories: true)
@@ -109,6 +113,12 @@ final class ContainerBundle {
     /// The command that runs the configured container.
     func command(_ runtime: Runtime = .runc) -> [String] {
         let name = "portcullis-\(UUID().uuidString.prefix(8).lowercased())"
+        if let user {
+            let options =
+                ["--root", directory + "/" + runtime.rawValue] + (runtime == .crun ? ["--cgroup-manager=disabled"] : [])
+            return ["timeout", "60", TestFiles.package + "/integration/rootless", user, runtime.rawValue] + options
+                + ["run", "--bundle", directory, name]
+        }
         names.insert(name)
         let run = [runtime.rawValue, "run", "--bundle", directory, name]
         // crun refuses a mixture of cgroup versions.

@@ -38,7 +38,7 @@
 #include <stdint.h>
 
 #define PC_RING_MAX_RECORD 8192u
-#define PC_RING_MAX_LANES 32u
+#define PC_RING_MAX_LANES 128u
 /// Smallest and largest bytes of one lane (a power of two).
 #define PC_RING_MIN_LANE (16u << 10)
 #define PC_RING_MAX_LANE (1u << 30)
