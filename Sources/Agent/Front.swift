@@ -483,7 +483,12 @@ final class Front {
         changes.take(event, of: kind) { [server] in server.send(.policyEvent($0), to: client) }
     }
 
+    /// Whether a change can build on what is in force: a front that replaces another does not know it at first.
     private func isComplete(_ client: ControlServer.Client) -> Bool {
+        guard pipeline.active != nil || lacksFiles else {
+            server.send(.failed(messages: ["the agent does not know its policies yet; try again"]), to: client)
+            return false
+        }
         if lacksFiles {
             server.send(
                 .failed(messages: ["a policy file does not load; mend it first ('portcullis check' says what is wrong)"]
