@@ -91,7 +91,6 @@ soak: build
 	@scripts/install-packages python3
 	@$(SUDO) integration/soak "$$($(SWIFT) build --show-bin-path)" $(SOAK_SECONDS)
 
-# A container of podman. Not part of `make test`: podman brings a hundred packages.
 # Containers of podman, of root and of a user without privileges, and of runc and crun: a table of published policies. Not part of `make test`: podman brings a hundred packages.
 test-podman: test-deps
 	$(SWIFT) build $(BUILD_FLAGS)
