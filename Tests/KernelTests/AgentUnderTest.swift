@@ -151,7 +151,7 @@ final class AgentUnderTest {
         // Without its worker a tree starts nothing, and a program whose execution is being compared does not survive it.
         let start = Date()
         while tree.isRunning, !Self.isExecuting("portcullis-vict", tree.processIdentifier),
-            Date().timeIntervalSince(start) < Effort.patience(10)
+            Date().timeIntervalSince(start) < Effort.patience(60)
         { Self.pause() }
         var kills = 0
         // Bounded: where a worker takes longer to start than it lives, nothing would ever be answered.

@@ -1,7 +1,6 @@
 import Foundation
 
-/// How much the tests do: everything, or little enough for an emulated processor (`integration/kernels`, which sets
-/// PORTCULLIS_TEST_EFFORT=guest). Every test runs either way; what is less is how often, and of how many alike.
+/// How much the tests do: everything, or, with PORTCULLIS_TEST_EFFORT=guest, little enough for an emulated processor. Every test runs either way; what is less is how often, and of how many alike.
 enum Effort {
     static let isReduced = ProcessInfo.processInfo.environment["PORTCULLIS_TEST_EFFORT"] == "guest"
 

@@ -16,7 +16,7 @@ final class ForeignClient {
         process.standardOutput = FileHandle(forWritingAtPath: output)
         process.standardError = FileHandle(forWritingAtPath: output)
         try process.run()
-        let end = Date().addingTimeInterval(20)
+        let end = Date().addingTimeInterval(90)
         while !text.hasPrefix("ready\n"), process.isRunning, Date() < end { AgentUnderTest.pause() }
         guard text.hasPrefix("ready\n") else { throw ScratchError(text: "the client does not start: \(text)") }
     }

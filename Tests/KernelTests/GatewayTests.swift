@@ -17,7 +17,7 @@ extension KernelSuite {
         }
 
         private func waitForGateway(_ agent: AgentUnderTest) throws {
-            let end = Date().addingTimeInterval(10)
+            let end = Date().addingTimeInterval(90)
             while gateway(of: agent) == nil {
                 if Date() > end { throw ScratchError(text: "no gateway: \(agent.log)") }
                 AgentUnderTest.pause()
@@ -191,7 +191,7 @@ extension KernelSuite {
             #expect(kill(first, SIGKILL) == 0)
             for _ in 0..<5 { secretIsDenied(agent, scratch) }
             #expect(agent.alerts(atLeast: 5).count == 5)
-            let end = Date().addingTimeInterval(10)
+            let end = Date().addingTimeInterval(90)
             while gateway(of: agent) == nil || gateway(of: agent) == first, Date() < end { AgentUnderTest.pause() }
             let second = try #require(gateway(of: agent))
             #expect(second != first)
@@ -211,7 +211,7 @@ extension KernelSuite {
             _ = agent.alerts(atLeast: 1)
             let front = try #require(agent.pid(of: "front"))
             #expect(kill(front, SIGKILL) == 0)
-            let end = Date().addingTimeInterval(10)
+            let end = Date().addingTimeInterval(90)
             while agent.pid(of: "front") == front, Date() < end { AgentUnderTest.pause() }
             secretIsDenied(agent, scratch)
             #expect(client.records().count == 2)

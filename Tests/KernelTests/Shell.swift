@@ -1,6 +1,6 @@
 import Foundation
 
-/// Runs programs and collects what they say. By posix_spawn(3): a thousand of them are run, also where each costs (integration/kernels).
+/// Runs programs and collects what they say. By posix_spawn(3): a thousand of them are run, also where each costs (an emulated processor).
 enum Shell {
     struct Result {
         var status: Int32

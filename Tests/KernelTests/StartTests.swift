@@ -8,7 +8,7 @@ extension KernelSuite {
         private func run(_ scratch: Scratch, _ options: String..., prefix: [String] = []) -> Shell.Result {
             Shell.run(
                 prefix + [
-                    "timeout", "20", AgentUnderTest.binaries + "/portcullisd", "--run-directory",
+                    "timeout", "60", AgentUnderTest.binaries + "/portcullisd", "--run-directory",
                     scratch.outside + "/run", "--state-directory", scratch.outside + "/state",
                 ] + options)
         }

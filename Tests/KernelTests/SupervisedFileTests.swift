@@ -179,7 +179,7 @@ extension KernelSuite {
                 for i in $(seq 20); do read line <&3; echo "$line"; done | sort -n | tr '\\n' ' '
                 wait
                 """
-            let result = agent.tool("run", "--", "timeout", "20", "bash", "-c", script)
+            let result = agent.tool("run", "--", "timeout", "60", "bash", "-c", script)
             #expect(result.output == (1...20).map { "\($0) " }.joined(), "\(result)")
             #expect(result.status == 0, "\(result)")
             #expect(scratch.text("work/between") == "between\n")
@@ -227,7 +227,7 @@ extension KernelSuite {
                 for i in $(seq 100); do echo $i > \(scratch.path("work/other")); done
                 echo between > \(between); wait; echo done
                 """
-            let result = agent.tool("run", "--", "timeout", "20", "bash", "-c", script)
+            let result = agent.tool("run", "--", "timeout", "60", "bash", "-c", script)
             holder.join()
             #expect(result.output == "done\n", "\(result)")
             #expect(seen.withLock { $0 } == "old\n")

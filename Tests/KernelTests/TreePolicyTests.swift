@@ -98,7 +98,7 @@ extension KernelSuite {
                 """,
             ]
             try outsider.run()
-            let result = tree(agent, policy, "timeout", "20", "sh", "-c", script)
+            let result = tree(agent, policy, "timeout", "60", "sh", "-c", script)
             outsider.waitUntilExit()
             #expect(result.output == "status 1\n", "\(result)")
             #expect(scratch.text("bin/seen") == "PLAIN\nPLAIN\n")
@@ -210,7 +210,7 @@ extension KernelSuite {
                 agent, policy, agent.place.binaries + "/portcullis", "status", "--json", "--socket", agent.socket)
             #expect(inside.output.contains("ksp-own"), "\(inside)")
             let saved = agent.directory + "/state/trees"
-            let end = Date().addingTimeInterval(Effort.patience(5))
+            let end = Date().addingTimeInterval(Effort.patience(60))
             while agent.tool("status", "--json").output.contains("ksp-own"), Date() < end { AgentUnderTest.pause() }
             #expect(!agent.tool("status", "--json").output.contains("ksp-own"))
             #expect(try FileManager.default.contentsOfDirectory(atPath: saved).isEmpty)
@@ -230,7 +230,7 @@ extension KernelSuite {
             process.standardError = FileHandle.nullDevice
             try process.run()
             // A tree that is being started needs both.
-            let started = Date().addingTimeInterval(10)
+            let started = Date().addingTimeInterval(90)
             while !agent.tool("status", "--json").output.contains("\"supervised-trees\":1"), Date() < started {
                 AgentUnderTest.pause()
             }
@@ -243,7 +243,7 @@ extension KernelSuite {
             #expect(text == "ended\n")
             #expect(scratch.text("work/plain") == "PLAIN\n")
             // They go with the tree, whoever noticed its end.
-            let end = Date().addingTimeInterval(Effort.patience(8))
+            let end = Date().addingTimeInterval(Effort.patience(60))
             while agent.tool("status", "--json").output.contains("ksp-own"), Date() < end { AgentUnderTest.pause() }
             let status = agent.tool("status", "--json").output
             #expect(status.contains("\"rules\""), "\(status)")

@@ -2,7 +2,7 @@ import Glibc
 import LinuxKernel
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct DescriptorTests {
     /// Numbers are reused at once by other tests, so closing is seen through the other end of a pipe.
     private func readerSeesEnd(_ use: (consuming Descriptor) throws -> Void) throws -> Bool {

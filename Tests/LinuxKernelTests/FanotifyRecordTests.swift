@@ -2,7 +2,7 @@ import Glibc
 import LinuxKernel
 import Testing
 
-@Suite(.enabled(if: isRoot), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: isRoot), .timeLimit(.minutes(10)))
 struct FanotifyRecordTests {
     struct Entry: Equatable {
         var mask: UInt64

@@ -3,7 +3,7 @@ import LinuxKernel
 import Synchronization
 import Testing
 
-@Suite(.enabled(if: isRoot), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: isRoot), .timeLimit(.minutes(10)))
 struct FanotifyTests {
     static let permission: FanotifyFlags = [
         .contentClass, .reportTID, .nonblocking, .closeOnExec, .unlimitedQueue,

@@ -2,7 +2,7 @@ import Glibc
 import LinuxKernel
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct FeatureProbeTests {
     @Test func everyNameOnceAndARelease() {
         let probe = FeatureProbe.run()

@@ -2,7 +2,7 @@ import Glibc
 import LinuxKernel
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct MemoryTests {
     @Test func sealedBytesCannotChange() throws {
         let bytes = (0..<10_000).map { UInt8(truncatingIfNeeded: $0) }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import LinuxKernel
 
-@Suite(.enabled(if: isRoot), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: isRoot), .timeLimit(.minutes(10)))
 struct ObjectIdentityTests {
     @Test func statusAgreesWithStat() throws {
         let scratch = try ScratchFileSystem()

@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 
 /// Each way to open a file, seen from the responder while the opener is held.
-@Suite(.enabled(if: isRoot), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: isRoot), .timeLimit(.minutes(10)))
 struct OpenIntentTests {
     struct Flavour: Sendable, CustomTestStringConvertible {
         var name: String

@@ -3,7 +3,7 @@ import LinuxKernel
 import Testing
 
 /// What cannot be undone happens in processes of its own.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct PrivilegeTests {
     @Test func capabilityNames() throws {
         #expect(CapabilitySet([.sysAdmin, .chown]).description == "chown,sys_admin")

@@ -4,7 +4,7 @@ import Testing
 
 @testable import LinuxKernel
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct ProcFSTests {
     static let oddNames = ["a b", "x) S 1 (y", "(((", ")))", "new\nline", "Uid:\t0", "back\\slash\\n", "\\", "é\u{7f}"]
 

@@ -3,7 +3,7 @@ import LinuxKernel
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct ProcessLauncherTests {
     typealias Passed = ProcessLauncher.PassedDescriptor
 

@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 
 /// Filters stay for the life of a process, so each is tried in one of its own.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct SelfFilterTests {
     #if arch(x86_64)
         static let clone = 56

@@ -3,7 +3,7 @@ import LinuxKernel
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct ThreadTests {
     @Test func namedThreadsBlockSignals() throws {
         let seen = Mutex<(name: String, blocked: UInt64, tid: Int32)?>(nil)

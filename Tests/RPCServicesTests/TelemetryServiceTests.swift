@@ -5,7 +5,7 @@ import RPCServices
 import Testing
 import WireProtocol
 
-@Suite(.timeLimit(.minutes(1))) struct TelemetryServiceTests {
+@Suite(.timeLimit(.minutes(10))) struct TelemetryServiceTests {
     private func stream(
         _ server: LiveServer, _ request: Portcullis_V1_StreamRequest,
         until isDone: @escaping @Sendable ([Portcullis_V1_Record]) -> Bool

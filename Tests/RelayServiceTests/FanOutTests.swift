@@ -6,7 +6,7 @@ import Testing
 
 @testable import RelayService
 
-@Suite(.timeLimit(.minutes(5))) struct FanOutTests {
+@Suite(.timeLimit(.minutes(10))) struct FanOutTests {
     private func append(
         _ log: FanOutLog, _ texts: [String], _ kind: SpoolKind = .alert, time: UInt64 = SpoolWriter.realTime()
     ) {

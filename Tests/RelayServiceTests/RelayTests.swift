@@ -7,7 +7,7 @@ import WireProtocol
 
 @testable import RelayService
 
-@Suite(.serialized, .timeLimit(.minutes(5))) struct RelayTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct RelayTests {
     private func endpoint(_ agent: TestAgent, _ names: [String]? = nil) -> AgentEndpoint {
         AgentEndpoint(host: "127.0.0.1", port: agent.port, names: names ?? [agent.name])
     }

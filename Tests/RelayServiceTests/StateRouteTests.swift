@@ -4,7 +4,7 @@ import Testing
 
 @testable import RelayService
 
-@Suite(.timeLimit(.minutes(5))) struct StateRouteTests {
+@Suite(.timeLimit(.minutes(10))) struct StateRouteTests {
     @Test func healthIsForEverybodyAndMetricsForThoseWhoMayRead() async throws {
         let folder = try TestFolder()
         let agent = try TestAgent("node1", folder.texts(.agent, "node1"), folder: folder.path)

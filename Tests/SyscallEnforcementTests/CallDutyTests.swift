@@ -5,7 +5,7 @@ import Testing
 
 @testable import SyscallEnforcement
 
-@Suite("Call duty", .timeLimit(.minutes(1)))
+@Suite("Call duty", .timeLimit(.minutes(10)))
 struct CallDutyTests {
     private final class Log: Sendable { let turns = Mutex<[Int]>([]) }
 

@@ -115,7 +115,7 @@ struct AccountingTests {
         #expect(counting.count == ledger.emitted + ledger.announcements)
     }
 
-    @Test(.timeLimit(.minutes(1))) func aQueuesThreadCarriesItsName() throws {
+    @Test(.timeLimit(.minutes(10))) func aQueuesThreadCarriesItsName() throws {
         let queue = SinkQueue(name: "name-test", sink: CountingSink())
         #expect(queue.start())
         defer { queue.stop() }

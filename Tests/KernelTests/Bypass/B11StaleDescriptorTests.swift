@@ -46,7 +46,7 @@ extension KernelSuite {
             #expect(String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).hasPrefix("holding"))
             let policy = AgentUnderTest.policy(file: rules, process: "matchPaths: [{path: \"@/prot/secret\"}]")
             try AgentUnderTest.write(policy, "p.yaml", scratch)
-            let end = Date().addingTimeInterval(Effort.patience(5))
+            let end = Date().addingTimeInterval(Effort.patience(60))
             while !agent.log.contains("loaded again") && Date() < end { AgentUnderTest.pause() }
             #expect(agent.log.contains("loaded again"))
             Thread.sleep(forTimeInterval: 0.2)

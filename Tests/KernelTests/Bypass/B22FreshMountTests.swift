@@ -17,7 +17,7 @@ extension KernelSuite {
             defer { _ = Shell.run("umount", "-l", scratch.path("mnt")) }
             // Until the mount is noticed a file can be made in it; then none can.
             var result = agent.victim("create", scratch.path("mnt/file0"))
-            let end = Date().addingTimeInterval(Effort.patience(2))
+            let end = Date().addingTimeInterval(Effort.patience(60))
             var tries = 0
             while result.output.hasPrefix("ok") && Date() < end {
                 tries += 1
