@@ -36,7 +36,8 @@ extension PermissionDecider {
         facts.presetCall = call
         defer { facts.presetCall = nil }
         if mask & FanotifyMask.accessPermission != 0 {
-            return decide(descriptor: descriptor, thread: thread, isExec: false, access: .read, of: marks, state: &state)
+            return decide(
+                descriptor: descriptor, thread: thread, isExec: false, access: .read, of: marks, state: &state)
         }
         var isExec = mask & FanotifyMask.openExecPermission != 0
         if !features.tellsExecutions {
