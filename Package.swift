@@ -56,7 +56,6 @@ var targets: [Target] = [
     module("NetworkEnforcement", ["LinuxKernel", "EventRing", "PolicyEngine", "PolicyModel", "FileEnforcement"]),
     module("EventSpool"),
     module("Telemetry", ["LinuxKernel", "EventRing", "EventSpool"]),
-    module("ContainerHook", ["LinuxKernel", "ControlProtocol"]),
     tests(of: "EventRing"),
     tests(of: "PolicyModel"),
     tests(of: "PolicyLoading", ["PolicyModel"]),
@@ -68,7 +67,6 @@ var targets: [Target] = [
     tests(of: "NetworkEnforcement", ["PolicyEngine", "PolicyModel", "LinuxKernel"], exclude: ["Golden"]),
     tests(of: "EventSpool"),
     tests(of: "Telemetry", ["EventRing", "EventSpool"], exclude: ["Golden"]),
-    tests(of: "ContainerHook"),
 ]
 // For Benchmarks/engine and FuzzTesting, which are packages of their own.
 var products: [Product] = [
@@ -81,6 +79,7 @@ if !coreOnly {
     targets += [
         module("ControlProtocol"),
         module("ControlJSON"),
+        module("ContainerHook", ["LinuxKernel", "ControlProtocol"]),
         module("ClientSupport", ["ControlProtocol", "PolicyFiles"]),
         module("TreeLauncher", ["ClientSupport", "ControlProtocol", "LinuxKernel"]),
         module("GatewayProtocol"),
@@ -169,6 +168,7 @@ if !coreOnly {
                 grpcTransport, nioPosix, protobuf, lifecycle, logging,
             ]),
         tests(of: "AuditLog"),
+        tests(of: "ContainerHook"),
         tests(of: "CommandLineTool", ["ClientSupport", "ControlProtocol", "ControlJSON"]),
         tests(of: "TreeLauncher", ["ClientSupport", "ControlProtocol", "ControlJSON"]),
         .testTarget(
