@@ -55,7 +55,7 @@ final class ForeignClient {
 
     private static func command(_ arguments: [String]) -> [String] {
         [
-            "PYTHONPATH=\(TestFiles.package)/.build-python", "python3",
+            "env", "PYTHONPATH=\(TestFiles.package)/.build-python", "python3",
             TestFiles.package + "/integration/foreign-client/client", "--timeout", "30", protos,
         ] + arguments
     }

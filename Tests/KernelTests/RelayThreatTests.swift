@@ -106,8 +106,8 @@ extension KernelSuite {
                 toFile: kubeconfig, atomically: true, encoding: .utf8)
             let capture = try Background([hostile, "capture", place], folder: site.scratch.outside)
             _ = Shell.run(
-                "KUBECONFIG=\(kubeconfig)", "HOME=\(site.scratch.outside)", "TOKEN=canary-token-4711", "timeout", "5",
-                site.scratch.binaries + "/portcullis", "get", "policies", "--server", "unix:\(place)")
+                "env", "KUBECONFIG=\(kubeconfig)", "HOME=\(site.scratch.outside)", "TOKEN=canary-token-4711", "timeout",
+                "10", site.scratch.binaries + "/portcullis", "get", "policies", "--server", "unix:\(place)")
             #expect(capture.wait() == 0)
             #expect(
                 capture.text.contains("PRI * HTTP/2.0") && !capture.text.contains("canary-token"),
