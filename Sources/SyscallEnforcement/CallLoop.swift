@@ -298,8 +298,10 @@ package struct CallLoop {
         trees.setStarted(tree)
         var error: Int32 = 0
         guard let stop = ExecutionStop.begin(notification.thread, error: &error) else {
-            // ESRCH: it was killed meanwhile.
-            let allows = error != ESRCH && judge.fail(.executionUnverified, .process, state)
+            // ESRCH: it was killed meanwhile. One that waits no more was called away by a signal and has come again: whoever decides that
+            // has the stop.
+            let isThere = error != ESRCH && SystemCallListener.isWaiting(tree.listener, notification.id)
+            let allows = isThere && judge.fail(.executionUnverified, .process, state)
             _ =
                 allows
                 ? SystemCallListener.proceed(tree.listener, notification.id, because: .failureTable)
