@@ -16,7 +16,7 @@ NETWORK_TESTS := ^(RPCServicesTests|RelayServiceTests|NetworkEnforcementTests)\.
 # The relay's page in Chromium, which is a package of 100 MB: `make test-web`.
 BROWSER_TESTS := ^RelayServiceTests\.PageTests
 # Their results are what docs/coverage.md may claim.
-KERNEL_TESTS = mkdir -p out && rm -f out/kernel* && PORTCULLIS_FIGURES=$(CURDIR)/out/kernel-figures \
+KERNEL_TESTS = mkdir -p out && rm -f out/kernel* && ulimit -n 4096 && PORTCULLIS_FIGURES=$(CURDIR)/out/kernel-figures \
 	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' --xunit-output out/kernel.xml
 KERNEL_RESULTS = out/kernel-swift-testing.xml out/kernel-figures
 
