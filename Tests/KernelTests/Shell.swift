@@ -13,7 +13,11 @@ enum Shell {
     static func run(_ arguments: [String], input: String? = nil) -> Result {
         do {
             let (inp, out, err) = (try PipeEnds(), try PipeEnds(), try PipeEnds())
-            let child = try Child(arguments, [inp.read, out.write, err.write])
+            let child: Child
+            do { child = try Child(arguments, [inp.read, out.write, err.write]) } catch {
+                for end in [inp, out, err] { end.closeBoth() }
+                throw error
+            }
             for end in [inp.read, out.write, err.write] { close(end) }
             let texts = exchange(Array((input ?? "").utf8), to: inp.write, from: [out.read, err.read])
             return Result(status: child.wait(), output: texts[0], error: texts[1])
@@ -46,6 +50,11 @@ enum Shell {
             guard pipe(&ends) == 0 else { throw ScratchError(text: "pipe: \(String(cString: strerror(errno)))") }
             for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
             (read, write) = (ends[0], ends[1])
+        }
+
+        func closeBoth() {
+            close(read)
+            close(write)
         }
     }
 
