@@ -249,7 +249,8 @@ package struct CallLoop {
         case .execution(let program):
             judge.reportCall(
                 table.name(notification), path: judge.lastPath, notification, isRefused: false, state)
-            execute(program, tree, state)
+            // A signal called it away before it was answered: it comes again, and is told of then.
+            guard execute(program, tree, state) else { return .done }
         case .descriptor(let descriptor, let closeOnExec):
             judge.reportCall(
                 table.name(notification), path: judge.lastPath, notification, isRefused: judge.effect == .block, state)
@@ -289,27 +290,36 @@ package struct CallLoop {
 
     // MARK: - Executing
 
+    /// How often a stop is asked for that another thread of ours may have, and microseconds between.
+    private static let (stopTries, stopPause) = (50, UInt32(2000))
+
     /// Lets an execution go on, and looks before the program's first instruction whether it is the one that was allowed: its name lies
     /// in memory that others can change, and names come to mean something else.
+    ///
+    /// - Returns: whether the call was there to be answered.
     private mutating func execute(
         _ program: CallBroker.Program, _ tree: TreeTable.Tree, _ state: UnsafePointer<EnforcementState>
-    ) {
+    ) -> Bool {
         // The runtime's own steps end where the program begins.
         trees.setStarted(tree)
         var error: Int32 = 0
-        guard let stop = ExecutionStop.begin(notification.thread, error: &error) else {
-            // ESRCH: it was killed meanwhile. One that waits no more was called away by a signal and has come again: whoever decides that
-            // has the stop.
-            let isThere = error != ESRCH && SystemCallListener.isWaiting(tree.listener, notification.id)
-            let allows = isThere && judge.fail(.executionUnverified, .process, state)
-            _ =
-                allows
-                ? SystemCallListener.proceed(tree.listener, notification.id, because: .failureTable)
-                : SystemCallListener.finish(tree.listener, notification.id, result: -Int(EACCES))
-            return
+        var stop = ExecutionStop.begin(notification.thread, error: &error)
+        // EPERM: whoever had the call before a signal had it made again may hold the thread, for a moment.
+        for _ in 0..<Self.stopTries where error == EPERM {
+            guard SystemCallListener.isWaiting(tree.listener, notification.id) else { break }
+            usleep(Self.stopPause)
+            stop = ExecutionStop.begin(notification.thread, error: &error)
         }
-        _ = SystemCallListener.proceed(tree.listener, notification.id, because: .executionStop)
-        guard case .executed(let process) = stop.wait() else { return }
+        guard let stop else {
+            // ESRCH: it was killed meanwhile.
+            let allows = error != ESRCH && judge.fail(.executionUnverified, .process, state)
+            return
+                (allows
+                ? SystemCallListener.proceed(tree.listener, notification.id, because: .failureTable)
+                : SystemCallListener.finish(tree.listener, notification.id, result: -Int(EACCES))) == 0
+        }
+        let isAnswered = SystemCallListener.proceed(tree.listener, notification.id, because: .executionStop) == 0
+        guard case .executed(let process) = stop.wait() else { return isAnswered }
         judge.publish()
         judge.begin(
             thread: process, workload: tree.workload, .init(number: table.nativeNumber(notification)))
@@ -318,5 +328,6 @@ package struct CallLoop {
         } else {
             stop.kill(process)
         }
+        return true
     }
 }
