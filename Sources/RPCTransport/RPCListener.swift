@@ -12,8 +12,8 @@ package struct RPCListener: HTTP2ServerTransport.ListenerFactory {
     package enum Security: Sendable {
         /// A unix socket; these users may connect.
         case local(users: Set<UInt32>)
-        /// TLS 1.3 with certificates on both sides.
-        case mutualTLS(TLSCredentials)
+        /// TLS 1.3 with certificates on both sides; these roles are let in besides those that the credentials accept everywhere.
+        case mutualTLS(TLSCredentials, admitting: Set<PeerRole> = [])
     }
 
     /// What happened to a connection before it could ask for anything.
@@ -87,14 +87,14 @@ package struct RPCListener: HTTP2ServerTransport.ListenerFactory {
                 role: .local, name: "uid:\(peer.uid)", identity: nil, address: "pid \(peer.pid) uid \(peer.uid)")
             peers.add(known, as: number)
             report(.accepted(known))
-        case .mutualTLS(let credentials):
+        case .mutualTLS(let credentials, let roles):
             let handler = NIOSSLServerHandler(context: credentials.context)
             let report = report
             let address = Self.text(channel.remoteAddress)
             let check = PeerCheckHandler(address: address, deadline: Self.handshakeLimit) { result in
                 switch result {
                 case .success(let certified):
-                    guard credentials.accepts(certified.identity) else {
+                    guard credentials.accepts(certified.identity, besides: roles) else {
                         report(.refused(address: address, reason: "\(certified.identity) is not expected here"))
                         return false
                     }

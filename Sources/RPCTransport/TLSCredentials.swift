@@ -86,9 +86,9 @@ package final class TLSCredentials: Sendable {
     /// For connections of browsers, which need not have a certificate; one that they show must be the authority's.
     var webContext: NIOSSLContext { state.withLock { $0.web } }
 
-    /// Whether such a peer may be there at all: our trust domain, and a role that is expected.
-    func accepts(_ peer: PeerIdentity) -> Bool {
-        roles.contains(peer.role) && peer.trustDomain == identity.trustDomain
+    /// Whether such a peer may be there at all: our trust domain, and a role that is expected, everywhere or at this place.
+    func accepts(_ peer: PeerIdentity, besides more: Set<PeerRole> = []) -> Bool {
+        (roles.contains(peer.role) || more.contains(peer.role)) && peer.trustDomain == identity.trustDomain
     }
 
     private static func make(_ texts: CredentialTexts) throws -> State {

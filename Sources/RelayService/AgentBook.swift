@@ -83,6 +83,25 @@ package final class AgentBook: Sendable {
         }
     }
 
+    /// An agent that pushes has connected. False when its name is being read from another place.
+    func connect(pushing name: String, from host: String) -> Bool {
+        let endpoint = AgentEndpoint.pushing(name)
+        return state.withLock { state in
+            guard state.holders[name] == nil || state.holders[name] == endpoint else {
+                state.rejected += 1
+                return false
+            }
+            state.holders[name] = endpoint
+            // Its counters go on from the connection before.
+            var entry = state.entries[endpoint] ?? Entry(name: name, address: "")
+            entry.address = "pushes from \(host)"
+            if !entry.isConnected { entry.since = Date() }
+            (entry.isConnected, entry.problem) = (true, "")
+            state.entries[endpoint] = entry
+            return true
+        }
+    }
+
     func setConnected(_ endpoint: AgentEndpoint) {
         state.withLock { state in
             state.entries[endpoint]?.isConnected = true

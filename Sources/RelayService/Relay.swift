@@ -50,17 +50,21 @@ final class Relay: Sendable {
             history, log: log, book: book, kinds: configuration.keepsLogs ? [.alert, .log] : [.alert], logger: logger)
         let peers = PeerRegistry()
         let limits = RequestLimits()
+        let takesPushes = !configuration.pushAgents.isEmpty
         let interceptor = AuthorizationInterceptor(
-            peers: peers, table: RelayMethods.table(mayChange: configuration.mayChange), limits: limits,
+            peers: peers,
+            table: RelayMethods.table(mayChange: configuration.mayChange, takesPushes: takesPushes), limits: limits,
             report: { trail.note($0) })
+        let pushed = PushedRecords(names: configuration.pushAgents, collecting: collected, book: book, log: log)
         let threads = NIOThreadPool(numberOfThreads: 2)
         threads.start()
         let make: @Sendable () -> [any RegistrableRPCService] = {
-            [
+            let services: [any RegistrableRPCService] = [
                 LogService(source: log), TelemetryService(source: log), RelayControl(pool: pool, book: book),
                 RelayQueries(book: book, history: history, threads: threads),
-                HealthService(services: RelayMethods.services),
+                HealthService(services: RelayMethods.services(takesPushes: takesPushes)),
             ]
+            return takesPushes ? services + [PushService(records: pushed, peers: peers)] : services
         }
         let report: @Sendable (RPCListener.Event) -> Void = { event in
             trail.note(event)
@@ -78,7 +82,9 @@ final class Relay: Sendable {
             let socket = try TCPSocket.listen(place)
             let port = try TCPSocket.port(of: socket.raw)
             logger.info("gRPC by TLS", metadata: ["port": "\(port)"])
-            add(try socket.duplicate().release(), .mutualTLS(credentials))
+            add(
+                try socket.duplicate().release(),
+                .mutualTLS(credentials, admitting: takesPushes ? [.agent] : []))
         }
         if !configuration.socket.isEmpty {
             let socket = try UnixSocket.listen(path: configuration.socket, mode: 0o600, replacingStale: true)

@@ -24,6 +24,8 @@ package struct RelayConfiguration: Sendable, Equatable {
     package var agentFile = ""
     /// Host names each of whose addresses is an agent.
     package var agentHosts: [AgentEndpoint] = []
+    /// Names of agents that may connect by themselves and push, `*` at the end standing for any rest; empty for none.
+    package var pushAgents: [String] = []
     /// Bytes of memory for the newest records.
     package var memoryBytes = 64 << 20
     /// How much history is kept.
@@ -70,6 +72,7 @@ package struct RelayConfiguration: Sendable, Equatable {
             case "agents": result.agents = try value.list().map { try endpoint($0, isHost: false) }
             case "agentFile": result.agentFile = try value.text()
             case "agentHosts": result.agentHosts = try value.list().map { try endpoint($0, isHost: true) }
+            case "pushAgents": result.pushAgents = try value.list().map { try $0.text() }
             case "memoryBytes": result.memoryBytes = try value.integer((1 << 20)...(1 << 36))
             case "historyRecords": result.history.records = try value.integer(1000...1_000_000_000)
             case "historyDays": result.history.days = try value.integer(1...3650)

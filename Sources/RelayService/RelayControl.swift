@@ -88,7 +88,8 @@ struct RelayControl: Portcullis_V1_Control.SimpleServiceProtocol {
         await withTaskGroup(of: (String, Result<[Answer], any Error>).self) { group in
             for (name, endpoint) in found {
                 guard let client = pool.client(endpoint) else {
-                    group.addTask { (name, .failure(RPCError(code: .unavailable, message: "not connected"))) }
+                    let reason = endpoint.isPushing ? "it pushes its records, and cannot be asked" : "not connected"
+                    group.addTask { (name, .failure(RPCError(code: .unavailable, message: reason))) }
                     continue
                 }
                 group.addTask {

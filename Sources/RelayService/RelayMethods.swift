@@ -2,19 +2,27 @@ import RPCTransport
 
 /// Who may call what of a relay.
 enum RelayMethods {
-    static let services = [
-        "feeder.LogService", "portcullis.v1.Telemetry", "portcullis.v1.Control", "portcullis.v1.Relay",
-    ]
+    static func services(takesPushes: Bool) -> [String] {
+        ["feeder.LogService", "portcullis.v1.Telemetry", "portcullis.v1.Control", "portcullis.v1.Relay"]
+            + (takesPushes ? [PushService.name] : [])
+    }
 
-    /// - Parameter mayChange: policies may be changed through the relay.
-    static func table(mayChange: Bool) -> AuthorizationTable {
+    /// - Parameters:
+    ///   - mayChange: policies may be changed through the relay.
+    ///   - takesPushes: agents may push. They may do nothing else.
+    static func table(mayChange: Bool, takesPushes: Bool) -> AuthorizationTable {
         let readers: Set<PeerRole> = [.local, .relay, .cli, .controller, .userGateway]
         let writers: Set<PeerRole> = mayChange ? [.local, .controller] : []
+        let pushers: Set<PeerRole> = takesPushes ? [.agent] : []
         return AuthorizationTable([
             "feeder.LogService/HealthCheck": readers,
             "feeder.LogService/WatchMessages": readers,
             "feeder.LogService/WatchAlerts": readers,
             "feeder.LogService/WatchLogs": readers,
+            "feeder.PushLogService/HealthCheck": pushers,
+            "feeder.PushLogService/PushMessages": pushers,
+            "feeder.PushLogService/PushAlerts": pushers,
+            "feeder.PushLogService/PushLogs": pushers,
             "portcullis.v1.Telemetry/Stream": readers,
             "portcullis.v1.Control/GetStatus": readers,
             "portcullis.v1.Control/GetPolicies": readers,
