@@ -33,6 +33,9 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let jwt = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
 
 // C targets know the kernel, `LinuxKernel` and `EventRing` make them Swift, the engine is pure, enforcement joins
 // them; nothing imports upward (`scripts/check-layering` proves it).
@@ -90,6 +93,7 @@ if !coreOnly {
             "RPCTransport",
             ["LinuxKernel", grpcCore, grpcTransport, nioCore, nioPosix, nioTLS, nioSSL, x509, crypto]),
         module("CertificateAuthority", ["RPCTransport", x509, crypto, asn1]),
+        module("UserTokens", ["RPCTransport", jwt, httpClient, nioCore, nioFoundation, nioSSL]),
         module("AuditLog", [crypto]),
         module(
             "RPCServices",
@@ -104,8 +108,9 @@ if !coreOnly {
         .target(
             name: "RelayService",
             dependencies: [
-                "RPCServices", "RPCTransport", "WireProtocol", "ProtobufCoding", "EventSpool", "ClientSupport",
-                "AuditLog", "LinuxKernel", grpcCore, grpcTransport, protobuf, nioPosix, grdb, hummingbird, lifecycle,
+                "RPCServices", "RPCTransport", "UserTokens", "WireProtocol", "ProtobufCoding", "EventSpool",
+                "ClientSupport", "AuditLog", "LinuxKernel", grpcCore, grpcTransport, protobuf, nioPosix, grdb,
+                hummingbird, lifecycle,
                 logging, yams, argumentParser,
             ],
             // The page is part of the program.
@@ -164,7 +169,7 @@ if !coreOnly {
             of: "RelayService",
             [
                 "RPCServices", "RPCTransport", "WireProtocol", "EventSpool", "LinuxKernel", "CertificateAuthority",
-                grpcCore,
+                "UserTokens", grpcCore,
                 grpcTransport, nioPosix, protobuf, lifecycle, logging,
             ]),
         tests(of: "AuditLog"),
@@ -202,6 +207,8 @@ let networkPackages: [Package.Dependency] = [
     .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
     .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
 ]
 
 let package = Package(

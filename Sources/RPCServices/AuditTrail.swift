@@ -13,8 +13,8 @@ package struct AuditTrail: Sendable {
     /// A request begins, ends, or is refused.
     package func note(_ record: RequestRecord) {
         var entry = AuditEntry(
-            .request, peer: record.peer?.name ?? "", address: record.peer?.address ?? "", method: record.method,
-            request: record.requestID, object: record.summary)
+            .request, peer: record.peer?.name ?? "", address: record.peer?.address ?? record.address,
+            method: record.method, request: record.requestID, object: record.summary)
         switch record.outcome {
         case .begun: break
         case .ended(let code): (entry.kind, entry.object, entry.outcome) = (.outcome, "", code.map { "\($0)" } ?? "ok")

@@ -1,3 +1,4 @@
+import Foundation
 import GRPCCore
 import Synchronization
 
@@ -29,6 +30,8 @@ package struct RequestRecord: Sendable {
 
     /// Who asked; `nil` for a connection nobody knows.
     package var peer: Peer?
+    /// Where a request is from that showed no token that counts; empty when `peer` says it.
+    package var address = ""
     /// `package.Service/method`.
     package var method: String
     /// The caller's number for the request, or one of our own: to find it in both logs.
@@ -56,19 +59,24 @@ package struct AuthorizationInterceptor: ServerInterceptor {
     private let peers: PeerRegistry
     private let table: AuthorizationTable
     private let limits: RequestLimits
+    private let tokens: (any BearerVerifier)?
     private let report: @Sendable (RequestRecord) -> Void
 
     /// Metadata key of the caller's number for a request.
     package static let requestIDKey = "portcullis-request-id"
 
-    /// - Parameter report: told of every request, before it begins and when it is over.
+    /// - Parameters:
+    ///   - tokens: says who asks on connections without a certificate; `nil` where there are none.
+    ///   - report: told of every request, before it begins and when it is over.
     package init(
         peers: PeerRegistry, table: AuthorizationTable, limits: RequestLimits = RequestLimits(),
+        tokens: (any BearerVerifier)? = nil,
         report: @escaping @Sendable (RequestRecord) -> Void = { _ in }
     ) {
         self.peers = peers
         self.table = table
         self.limits = limits
+        self.tokens = tokens
         self.report = report
     }
 
@@ -77,15 +85,23 @@ package struct AuthorizationInterceptor: ServerInterceptor {
         next: @Sendable (StreamingServerRequest<Input>, ServerContext) async throws -> StreamingServerResponse<Output>
     ) async throws -> StreamingServerResponse<Output> {
         let method = context.descriptor.fullyQualifiedMethod
-        let peer = peers.peer(context)
         var record = RequestRecord(
-            peer: peer, method: method, requestID: Self.requestID(request.metadata), outcome: .begun)
+            peer: peers.peer(context), method: method, requestID: Self.requestID(request.metadata), outcome: .begun)
         func refuse(_ code: RPCError.Code, _ reason: String) -> RPCError {
             record.outcome = .refused(code, reason)
             report(record)
             return RPCError(code: code, message: reason)
         }
-        guard let peer else { throw refuse(.unauthenticated, "nobody is known on this connection") }
+        var end: Date?
+        if record.peer == nil, let tokens, let address = peers.guest(context) {
+            record.address = address
+            do {
+                let user = try await Self.user(request.metadata, tokens)
+                record.peer = Peer(role: user.role, name: user.name, identity: nil, address: address)
+                end = user.end
+            } catch { throw refuse(.unauthenticated, "\(error)") }
+        }
+        guard let peer = record.peer else { throw refuse(.unauthenticated, "nobody is known on this connection") }
         guard table.permits(peer.role, method) else {
             throw refuse(.permissionDenied, "role \(peer.role.rawValue) may not call \(method)")
         }
@@ -109,10 +125,10 @@ package struct AuthorizationInterceptor: ServerInterceptor {
             let response = try await CurrentRequest.$id.withValue(record.requestID) { try await next(told, context) }
             switch response.accepted {
             case .success(let contents):
-                return StreamingServerResponse(metadata: contents.metadata) { [id = record.requestID] writer in
+                return StreamingServerResponse(metadata: contents.metadata) { [id = record.requestID, end] writer in
                     do {
                         let trailers = try await CurrentRequest.$id.withValue(id) {
-                            try await contents.producer(writer)
+                            try await Self.run(until: end) { try await contents.producer(writer) }
                         }
                         ended(nil)
                         return trailers
@@ -128,6 +144,34 @@ package struct AuthorizationInterceptor: ServerInterceptor {
         } catch {
             ended((error as? RPCError)?.code ?? .unknown)
             throw error
+        }
+    }
+
+    /// Whose the only token of a request is.
+    private static func user(_ metadata: Metadata, _ tokens: any BearerVerifier) async throws -> TokenUser {
+        let fields = Array(metadata[stringValues: "authorization"])
+        guard fields.count == 1, let token = BearerToken.token(fields[0]) else {
+            throw RefusedToken(description: "a bearer token is needed")
+        }
+        return try await tokens.user(of: token)
+    }
+
+    /// Whatever a token says, nothing that was begun by it goes on for longer (seconds).
+    private static let longest: TimeInterval = 30 * 86_400
+
+    /// Runs what was begun with a token for as long as that is valid.
+    private static func run(
+        until end: Date?, _ body: @escaping @Sendable () async throws -> Metadata
+    ) async throws -> Metadata {
+        guard let end else { return try await body() }
+        return try await withThrowingTaskGroup(of: Metadata.self) { group in
+            group.addTask(operation: body)
+            group.addTask {
+                try await Task.sleep(for: .seconds(min(max(0, end.timeIntervalSinceNow), longest)))
+                throw RPCError(code: .unauthenticated, message: "the token has expired")
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? [:]
         }
     }
 

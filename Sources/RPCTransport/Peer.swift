@@ -31,6 +31,8 @@ package struct Peer: Sendable, Hashable {
 package final class PeerRegistry: Sendable {
     private struct State {
         var peers: [UInt64: Peer] = [:]
+        /// Where connections are from whose every request has to say who asks.
+        var guests: [UInt64: String] = [:]
         var last: UInt64 = 0
     }
     private let state = Mutex(State())
@@ -49,15 +51,32 @@ package final class PeerRegistry: Sendable {
 
     func add(_ peer: Peer, as number: UInt64) { state.withLock { $0.peers[number] = peer } }
 
-    func remove(_ number: UInt64) { _ = state.withLock { $0.peers.removeValue(forKey: number) } }
+    func add(guest address: String, as number: UInt64) { state.withLock { $0.guests[number] = address } }
+
+    func remove(_ number: UInt64) {
+        state.withLock { state in
+            state.peers[number] = nil
+            state.guests[number] = nil
+        }
+    }
 
     /// Who asks; `nil` when the connection has gone or nobody knows it.
     package func peer(_ context: ServerContext) -> Peer? {
-        guard context.remotePeer.hasPrefix(Self.prefix),
-            let number = UInt64(context.remotePeer.dropFirst(Self.prefix.count))
-        else { return nil }
-        return state.withLock { $0.peers[number] }
+        Self.number(context).flatMap { number in state.withLock { $0.peers[number] } }
     }
+
+    /// Where a request is from that has to say itself who asks; `nil` for connections that are known, or gone.
+    func guest(_ context: ServerContext) -> String? {
+        Self.number(context).flatMap { number in state.withLock { $0.guests[number] } }
+    }
+
+    private static func number(_ context: ServerContext) -> UInt64? {
+        guard context.remotePeer.hasPrefix(prefix) else { return nil }
+        return UInt64(context.remotePeer.dropFirst(prefix.count))
+    }
+
+    /// How many of these there are.
+    var guestCount: Int { state.withLock { $0.guests.count } }
 
     /// How many connections there are.
     package var count: Int { state.withLock { $0.peers.count } }

@@ -6,7 +6,7 @@ import NIOPosix
 import NIOSSL
 
 /// Accepts connections on a socket that is bound already: asks the kernel who is on a unix socket, and a certificate of
-/// everybody else. There is no third way in.
+/// everybody else; at a place of its own, where that was configured, a token with every request instead.
 package struct RPCListener: HTTP2ServerTransport.ListenerFactory {
     /// How callers are known.
     package enum Security: Sendable {
@@ -14,6 +14,8 @@ package struct RPCListener: HTTP2ServerTransport.ListenerFactory {
         case local(users: Set<UInt32>)
         /// TLS 1.3 with certificates on both sides; these roles are let in besides those that the credentials accept everywhere.
         case mutualTLS(TLSCredentials, admitting: Set<PeerRole> = [])
+        /// TLS 1.3 with our certificate only: nobody is known before a request shows a token.
+        case tokens(TLSCredentials)
     }
 
     /// What happened to a connection before it could ask for anything.
@@ -29,6 +31,8 @@ package struct RPCListener: HTTP2ServerTransport.ListenerFactory {
     private let connectionLimit: Int
     private let report: @Sendable (Event) -> Void
     private static let handshakeLimit = TimeAmount.seconds(10)
+    /// Of connections on which nobody is known: they must not take the places of those that are.
+    private static let guestLimit = 256
 
     /// - Parameters:
     ///   - descriptor: the listening socket, which the listener then owns.
@@ -68,7 +72,7 @@ package struct RPCListener: HTTP2ServerTransport.ListenerFactory {
     private var tls: HTTP2ServerTransport.ConnectionConfigurator.TLS {
         switch security {
         case .local: .none
-        case .mutualTLS: .configured(requireALPN: true)
+        case .mutualTLS, .tokens: .configured(requireALPN: true)
         }
     }
 
@@ -108,6 +112,20 @@ package struct RPCListener: HTTP2ServerTransport.ListenerFactory {
                     report(.refused(address: address, reason: problem.description))
                     return false
                 }
+            }
+            try channel.pipeline.syncOperations.addHandlers([handler, check])
+        case .tokens(let credentials):
+            let address = Self.text(channel.remoteAddress)
+            guard peers.guestCount < Self.guestLimit else {
+                return refuse(channel, "\(Self.guestLimit) connections without certificates are open")
+            }
+            peers.add(guest: address, as: number)
+            let report = report
+            let handler = NIOSSLServerHandler(context: credentials.tokenContext)
+            let check = PeerCheckHandler(address: address, deadline: Self.handshakeLimit, isOptional: true) { result in
+                guard case .failure(let problem) = result else { return true }
+                report(.refused(address: address, reason: problem.description))
+                return false
             }
             try channel.pipeline.syncOperations.addHandlers([handler, check])
         }

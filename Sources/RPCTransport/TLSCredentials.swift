@@ -48,6 +48,7 @@ package final class TLSCredentials: Sendable {
         var server: NIOSSLContext
         var client: NIOSSLContext
         var web: NIOSSLContext
+        var tokens: NIOSSLContext
         var identity: CertifiedPeer
     }
     private let state: Mutex<State>
@@ -86,6 +87,9 @@ package final class TLSCredentials: Sendable {
     /// For connections of browsers, which need not have a certificate; one that they show must be the authority's.
     var webContext: NIOSSLContext { state.withLock { $0.web } }
 
+    /// For connections whose requests show tokens: no certificate is asked for.
+    var tokenContext: NIOSSLContext { state.withLock { $0.tokens } }
+
     /// Whether such a peer may be there at all: our trust domain, and a role that is expected, everywhere or at this place.
     func accepts(_ peer: PeerIdentity, besides more: Set<PeerRole> = []) -> Bool {
         (roles.contains(peer.role) || more.contains(peer.role)) && peer.trustDomain == identity.trustDomain
@@ -118,11 +122,13 @@ package final class TLSCredentials: Sendable {
         var web = server
         web.certificateVerification = .optionalVerification
         web.applicationProtocols = ["http/1.1"]
+        var tokens = server
+        tokens.certificateVerification = .none
         do {
             return State(
                 texts: texts, server: try NIOSSLContext(configuration: server),
                 client: try NIOSSLContext(configuration: client), web: try NIOSSLContext(configuration: web),
-                identity: identity)
+                tokens: try NIOSSLContext(configuration: tokens), identity: identity)
         } catch {
             throw CredentialProblem(
                 description: "the certificate of \(identity.identity) and the key do not fit: \(error)")

@@ -9,6 +9,7 @@ import NIOPosix
 import RPCServices
 import RPCTransport
 import ServiceLifecycle
+import UserTokens
 
 /// The parts of a relay, put together.
 final class Relay: Sendable {
@@ -50,11 +51,15 @@ final class Relay: Sendable {
             history, log: log, book: book, kinds: configuration.keepsLogs ? [.alert, .log] : [.alert], logger: logger)
         let peers = PeerRegistry()
         let limits = RequestLimits()
+        let store = try configuration.oidc.map { oidc in
+            try KeyStore(oidc.settings, group: group) { logger.notice("users by token", metadata: ["keys": "\($0)"]) }
+        }
+        let tokens = configuration.oidc.flatMap { oidc in store.map { TokenVerifier(oidc.settings, keys: $0) } }
         let takesPushes = !configuration.pushAgents.isEmpty
         let interceptor = AuthorizationInterceptor(
             peers: peers,
             table: RelayMethods.table(mayChange: configuration.mayChange, takesPushes: takesPushes), limits: limits,
-            report: { trail.note($0) })
+            tokens: tokens, report: { trail.note($0) })
         let pushed = PushedRecords(names: configuration.pushAgents, collecting: collected, book: book, log: log)
         let threads = NIOThreadPool(numberOfThreads: 2)
         threads.start()
@@ -75,7 +80,10 @@ final class Relay: Sendable {
         func add(_ descriptor: Int32, _ security: RPCListener.Security) {
             let listener = RPCListener(
                 descriptor: descriptor, security: security, peers: peers, group: group, report: report)
-            services.append(RelayServer(listener: listener, services: make, interceptor: interceptor))
+            var server = RelayServer(listener: listener, services: make, interceptor: interceptor)
+            // Nobody is known there between two requests.
+            if case .tokens = security { server.longestIdle = .seconds(60) }
+            services.append(server)
         }
         for text in configuration.listen {
             guard let place = TCPSocket.Place(text) else { continue }
@@ -85,6 +93,13 @@ final class Relay: Sendable {
             add(
                 try socket.duplicate().release(),
                 .mutualTLS(credentials, admitting: takesPushes ? [.agent] : []))
+        }
+        for text in configuration.oidc?.listen ?? [] {
+            guard let place = TCPSocket.Place(text) else { continue }
+            let socket = try TCPSocket.listen(place)
+            let port = try TCPSocket.port(of: socket.raw)
+            logger.info("gRPC by TLS and tokens", metadata: ["port": "\(port)"])
+            add(try socket.duplicate().release(), .tokens(credentials))
         }
         if !configuration.socket.isEmpty {
             let socket = try UnixSocket.listen(path: configuration.socket, mode: 0o600, replacingStale: true)
@@ -104,7 +119,7 @@ final class Relay: Sendable {
                 AssetRoutes().add(to: router)
                 let routes = router.group("api").add(
                     middleware: WebAccess(sessions: sessions, admission: admission, trail: trail))
-                SessionRoutes(sessions: sessions, admission: admission).add(to: routes)
+                SessionRoutes(sessions: sessions, admission: admission, tokens: tokens).add(to: routes)
                 DataRoutes(book: book, control: control, history: history, threads: threads).add(to: routes)
                 EventStream(log: log, sessions: sessions).add(to: routes)
                 return router
@@ -112,6 +127,7 @@ final class Relay: Sendable {
             services.append(server)
             web = server
         }
+        if let store { services.append(TokenKeysKeeper(store: store)) }
         services.append(AuditKeeper(trail: trail))
         services.append(CredentialsKeeper(credentials: credentials, folder: configuration.tlsFolder, logger: logger))
         (self.credentials, self.log, self.book, self.history) = (credentials, log, book, history)

@@ -38,6 +38,8 @@ package struct RelayConfiguration: Sendable, Equatable {
     package var mayChange = false
     /// Web page, metrics and health.
     package var web = WebSettings()
+    /// Users by token; `nil` for certificates only.
+    package var oidc: TokenConfiguration?
 
     /// The defaults.
     package init() {}
@@ -79,6 +81,7 @@ package struct RelayConfiguration: Sendable, Equatable {
             case "collectLogs": result.collectsLogs = try value.truth()
             case "historyLogs": result.keepsLogs = try value.truth()
             case "mayChange": result.mayChange = try value.truth()
+            case "oidc": result.oidc = try TokenConfiguration.parse(value)
             case "web": result.web = try WebSettings.parse(value)
             default: throw value.problem("unknown key '\(key)'")
             }

@@ -5,6 +5,7 @@ import NIOPosix
 import RPCServices
 import RPCTransport
 import ServiceLifecycle
+import UserTokens
 import Synchronization
 
 /// One gRPC server of the relay, as a service.
@@ -12,6 +13,8 @@ struct RelayServer: Service {
     let listener: RPCListener
     let services: @Sendable () -> [any RegistrableRPCService]
     let interceptor: AuthorizationInterceptor
+    /// A connection without a request is closed after this; `nil` for never.
+    var longestIdle: Duration?
 
     func run() async throws {
         var configuration = HTTP2ServerTransport.Custom<RPCListener>.Config.defaults
@@ -20,6 +23,7 @@ struct RelayServer: Service {
             clientBehavior: HTTP2ServerTransport.Config.ClientKeepaliveBehavior(
                 minPingIntervalWithoutCalls: .seconds(10), allowWithoutCalls: true))
         configuration.http2.maxConcurrentStreams = 128
+        configuration.connection.maxIdleTime = longestIdle
         let server = GRPCServer(
             transport: HTTP2ServerTransport.Custom(listenerFactory: listener, config: configuration),
             services: services(),
@@ -36,6 +40,13 @@ struct RelayServer: Service {
             group.cancelAll()
         }
     }
+}
+
+/// Looks for other keys of users' tokens.
+struct TokenKeysKeeper: Service {
+    let store: KeyStore
+
+    func run() async throws { await cancelWhenGracefulShutdown { await store.run() } }
 }
 
 /// Takes up certificates that were issued again.

@@ -57,15 +57,10 @@ struct WebClient {
     static func run(_ words: [String]) async throws -> String {
         try await withCheckedThrowingContinuation { continuation in
             Thread.detachNewThread {
-                let (process, pipe) = (Process(), Pipe())
-                process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-                process.arguments = words
-                process.standardOutput = pipe
-                process.standardError = FileHandle.nullDevice
                 do {
-                    try process.run()
-                    let data = pipe.fileHandleForReading.readDataToEndOfFile()
-                    process.waitUntilExit()
+                    // Its end is the end of what it prints: the sockets by which Foundation sees it end are inherited by others.
+                    let (_, output) = try WebStream.start(words)
+                    let data = output.readDataToEndOfFile()
                     continuation.resume(returning: String(decoding: data, as: UTF8.self))
                 } catch { continuation.resume(throwing: error) }
             }
@@ -79,19 +74,31 @@ final class WebStream: Sendable {
     private let process: Mutex<Process>
 
     init(_ words: [String]) throws {
-        let (process, pipe) = (Process(), Pipe())
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = words
-        process.standardOutput = pipe
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        let (process, reading) = try Self.start(words)
         self.process = Mutex(process)
-        let reading = pipe.fileHandleForReading
         Thread.detachNewThread { [weak self] in
             while case let data = reading.availableData, !data.isEmpty {
                 self?.received.withLock { $0 += String(decoding: data, as: UTF8.self) }
             }
         }
+    }
+
+    /// Starts a program; what it prints comes out of the handle. Other tests start programs at the same time, which would keep a pipe
+    /// of Foundation's open: this one is closed on exec.
+    fileprivate static func start(_ words: [String]) throws -> (Process, FileHandle) {
+        var ends: [Int32] = [-1, -1]
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        try #require(socketpair(AF_UNIX, kind, 0, &ends) == 0)
+        let reading = FileHandle(fileDescriptor: ends[0], closeOnDealloc: true)
+        let writing = FileHandle(fileDescriptor: ends[1], closeOnDealloc: true)
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = words
+        process.standardOutput = writing
+        process.standardError = FileHandle.nullDevice
+        defer { try? writing.close() }
+        try process.run()
+        return (process, reading)
     }
 
     deinit { process.withLock { _ = kill($0.processIdentifier, SIGKILL) } }

@@ -7,6 +7,8 @@ import RPCTransport
 struct SessionRoutes: Sendable {
     let sessions: WebSessions
     let admission: WebAdmission
+    /// Says whose a token is; `nil` where nobody has one.
+    let tokens: (any BearerVerifier)?
 
     /// What the page learns of its session.
     private struct Answer: Encodable {
@@ -26,15 +28,24 @@ struct SessionRoutes: Sendable {
         }
     }
 
-    /// Whoever has a certificate of the authority, with a role that may read.
+    /// Whoever has a certificate of the authority, with a role that may read, or shows a token.
     private func begin(_ request: Request, _ context: WebContext) async throws -> Response {
         let address = WebAccess.address(context)
         guard !sessions.isLockedOut(address) else { throw HTTPError(.tooManyRequests) }
-        guard let peer = admission.peer(context.channel) else {
-            sessions.noteFailure(address)
-            throw HTTPError(.unauthorized)
+        let issued: WebSessions.Issued
+        if let peer = admission.peer(context.channel) {
+            issued = sessions.begin(user: peer.name, address: address)
+        } else {
+            let fields = request.headers[values: .authorization]
+            guard let tokens, fields.count == 1, let token = BearerToken.token(fields[0]),
+                let user = try? await tokens.user(of: token)
+            else {
+                sessions.noteFailure(address)
+                throw HTTPError(.unauthorized)
+            }
+            let rest = Duration.seconds(user.end.timeIntervalSinceNow)
+            issued = sessions.begin(user: user.name, address: address, for: rest)
         }
-        let issued = sessions.begin(user: peer.name, address: address)
         var response = try WebJSON.response(Answer(user: issued.session.user, token: issued.session.token))
         response.headers[.setCookie] = Self.cookie(issued.cookie, maximumAge: 12 * 3600)
         return response

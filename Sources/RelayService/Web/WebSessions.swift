@@ -13,7 +13,7 @@ final class WebSessions: Sendable {
         /// What every change has to carry besides the cookie.
         var token: String
         fileprivate var used: ContinuousClock.Instant
-        fileprivate var begun: ContinuousClock.Instant
+        fileprivate var end: ContinuousClock.Instant
     }
 
     /// What a browser is given.
@@ -40,9 +40,12 @@ final class WebSessions: Sendable {
     private let clock = ContinuousClock()
 
     /// Begins a session.
-    func begin(user: String, address: String) -> Issued {
+    ///
+    /// - Parameter rest: how long what the user showed is valid.
+    func begin(user: String, address: String, for rest: Duration = .seconds(12 * 3600)) -> Issued {
         let (cookie, now) = (Self.random(), clock.now)
-        let session = Session(user: user, address: address, token: Self.random(), used: now, begun: now)
+        let session = Session(
+            user: user, address: address, token: Self.random(), used: now, end: now + min(rest, Self.longest))
         state.withLock { state in
             if state.sessions.count >= Self.limit,
                 let oldest = state.sessions.min(by: { $0.value.used < $1.value.used })
@@ -59,7 +62,7 @@ final class WebSessions: Sendable {
         let (key, now) = (Self.key(cookie), clock.now)
         return state.withLock { state in
             guard var session = state.sessions[key] else { return nil }
-            guard now - session.used < Self.idle, now - session.begun < Self.longest else {
+            guard now - session.used < Self.idle, now < session.end else {
                 state.sessions[key] = nil
                 return nil
             }
@@ -70,7 +73,10 @@ final class WebSessions: Sendable {
     }
 
     /// Whether it still is one; a stream that is open does not use it.
-    func isOpen(_ cookie: String) -> Bool { state.withLock { $0.sessions[Self.key(cookie)] != nil } }
+    func isOpen(_ cookie: String) -> Bool {
+        let now = clock.now
+        return state.withLock { $0.sessions[Self.key(cookie)].map { now < $0.end } ?? false }
+    }
 
     /// Ends a session.
     func end(_ cookie: String) { _ = state.withLock { $0.sessions.removeValue(forKey: Self.key(cookie)) } }

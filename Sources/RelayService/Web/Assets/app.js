@@ -25,10 +25,12 @@ async function ask(path) {
 // Sessions
 
 async function begin() {
-  const answer = await fetch("/api/session", {
-    method: "POST", credentials: "same-origin", headers: { "content-type": "application/json" },
-    body: "{}",
-  });
+  const headers = { "content-type": "application/json" };
+  const bearer = $("bearer").value.trim();
+  // Shown once, kept nowhere.
+  $("bearer").value = "";
+  if (bearer) headers.authorization = "Bearer " + bearer;
+  const answer = await fetch("/api/session", { method: "POST", credentials: "same-origin", headers, body: "{}" });
   if (!answer.ok) return answer.status;
   enter(await answer.json());
   return 200;

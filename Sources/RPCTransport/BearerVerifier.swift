@@ -1,0 +1,40 @@
+import Foundation
+import GRPCCore
+
+/// Somebody who showed a token.
+package struct TokenUser: Sendable, Hashable {
+    /// What it may do.
+    package var role: PeerRole
+    /// `oidc:` and the subject.
+    package var name: String
+    /// When the token ends, and with it what was begun by it.
+    package var end: Date
+
+    /// Creates a user.
+    package init(role: PeerRole, name: String, end: Date) {
+        self.role = role
+        self.name = name
+        self.end = end
+    }
+}
+
+/// Says whose a token is.
+package protocol BearerVerifier: Sendable {
+    /// Whose it is.
+    ///
+    /// - Throws: why it is nobody's, in words that say nothing of the token.
+    func user(of token: String) async throws -> TokenUser
+}
+
+/// `Authorization: Bearer …` (RFC 6750).
+package enum BearerToken {
+    /// The token of a field's value; `nil` for anything else.
+    package static func token(_ field: String) -> String? {
+        let words = field.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
+        guard words.count == 2, words[0].lowercased() == "bearer", !words[1].isEmpty else { return nil }
+        return String(words[1])
+    }
+}
+
+/// Why there is no token.
+struct RefusedToken: Error, CustomStringConvertible { let description: String }
