@@ -3,7 +3,7 @@
 //     relay-benchmark RELAY [AGENTS RATE CLIENTS SECONDS]
 //     relay-benchmark direct [RECORDS]
 //
-// `direct`: how fast one client reads a spool over a unix socket.
+// `direct`: how fast one client reads a spool over a unix socket, and as many messages that cost nothing to make.
 import CertificateAuthority
 import EventSpool
 import Foundation
@@ -121,61 +121,5 @@ func read(port: Int, _ credentials: TLSCredentials, _ group: MultiThreadedEventL
             descriptor: Portcullis_V1_Telemetry.Method.Stream.descriptor,
             serializer: BenchmarkSerializer(), deserializer: RawDeserializer(), options: .defaults
         ) { for try await message in $0.messages { result.take(message.bytes) } }
-    }
-}
-
-/// One client reads a spool over a unix socket, by both services.
-func measureDirect(records count: Int, folder: String) async throws {
-    try FileManager.default.createDirectory(atPath: folder + "/spool", withIntermediateDirectories: true)
-    let source = try GeneratedRecords(name: "node1", rate: 1e9, start: .now, seconds: 1)
-    var writer = try SpoolWriter(directory: folder + "/spool", limits: SpoolLimits(totalBytes: 1 << 30))
-    for _ in 0..<count { writer.append(.alert, source.sample) }
-    writer.flush()
-    let socket = try UnixSocket.listen(path: folder + "/grpc.sock", mode: 0o600).release()
-    let peers = PeerRegistry()
-    let spool = SpoolSource(descriptor: open(folder + "/spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC), wake: WakeBroadcast())
-    let table = AuthorizationTable(["portcullis.v1.Telemetry/Stream": [.local], "feeder.LogService/WatchAlerts": [.local]])
-    let server = GRPCServer(
-        transport: HTTP2ServerTransport.Custom(
-            listenerFactory: RPCListener(
-                descriptor: socket, security: .local(users: [geteuid()]), peers: peers,
-                group: MultiThreadedEventLoopGroup(numberOfThreads: 1))),
-        services: [LogService(source: spool), TelemetryService(source: spool)],
-        interceptors: [AuthorizationInterceptor(peers: peers, table: table)])
-    let serving = Task { try await server.serve() }
-    defer { serving.cancel() }
-    for round in 1...3 {
-        for isBatched in [true, false] {
-            let begin = ContinuousClock.now
-            try await withGRPCClient(transport: try RPCConnector.local(path: folder + "/grpc.sock")) { client in
-                if isBatched {
-                    let measurement = Measurement()
-                    let request = Portcullis_V1_StreamRequest.with {
-                        $0.kinds = [.alert]
-                        $0.resume = [.with { $0.kind = .alert }]
-                    }
-                    try await client.serverStreaming(
-                        request: ClientRequest(message: request), descriptor: Portcullis_V1_Telemetry.Method.Stream.descriptor,
-                        serializer: BenchmarkSerializer(), deserializer: RawDeserializer(), options: .defaults
-                    ) {
-                        for try await message in $0.messages {
-                            measurement.take(message.bytes)
-                            if measurement.numbers.withLock({ $0.received }) >= UInt64(count) { return }
-                        }
-                    }
-                } else {
-                    try await Feeder_LogService.Client(wrapping: client).watchAlerts(.with { ($0.filter, $0.resumeAfter) = ("all", 0) }) {
-                        var received = 0
-                        for try await _ in $0.messages {
-                            received += 1
-                            if received >= count { return }
-                        }
-                    }
-                }
-            }
-            let seconds = (ContinuousClock.now - begin) / .seconds(1)
-            let name = isBatched ? "portcullis.v1.Telemetry/Stream" : "feeder.LogService/WatchAlerts"
-            print("round \(round), \(name): \(count) alerts of \(source.sample.count) bytes, \(Int(Double(count) / seconds)) a second")
-        }
     }
 }

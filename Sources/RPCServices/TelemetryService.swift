@@ -6,8 +6,9 @@ import WireProtocol
 /// `portcullis.v1.Telemetry`: the same records, many in one message.
 package struct TelemetryService: RegistrableRPCService {
     private let source: any RecordSource
-    /// Bytes after which a message is followed by another.
-    private static let batchBytes = 256 << 10
+    /// Bytes after which a message is followed by another: enough that a message costs little beside what is in it, and little enough
+    /// that a reader of a hundred agents, of each of which some messages wait, does not need much memory for them.
+    private static let batchBytes = 32 << 10
 
     /// The agent whose records these are; `nil` for those of many.
     private let agent: String?

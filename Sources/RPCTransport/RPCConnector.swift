@@ -54,13 +54,15 @@ package enum RPCConnector {
     ///
     /// - Parameters:
     ///   - expecting: who has to be there; anybody else is closed before a request is sent.
+    ///   - window: bytes that may be on their way to us before we have taken them.
     ///   - refused: told why a connection was closed.
     package static func secure(
         host: String, port: Int, credentials: TLSCredentials, expecting: Expectation,
-        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, window: Int = 1 << 20,
         refused: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> HTTP2ClientTransport.Posix {
         var config = configuration()
+        config.http2.targetWindowSize = window
         config.channelDebuggingCallbacks.onCreateTCPConnection = { channel in
             channel.eventLoop.makeCompletedFuture {
                 let address = "\(host):\(port)"

@@ -23,6 +23,8 @@ final class AgentSession: Sendable {
     private let name = Mutex<String?>(nil)
     private let client = Mutex<GRPCClient<HTTP2ClientTransport.Posix>?>(nil)
     private static let longestPause = Duration.seconds(30)
+    /// Of one agent, while the relay has something else to do. The agent's spool is the better place for what waits.
+    private static let window = 64 << 10
 
     init(
         _ endpoint: AgentEndpoint, book: AgentBook, log: FanOutLog, credentials: TLSCredentials, kinds: Set<SpoolKind>,
@@ -69,7 +71,8 @@ final class AgentSession: Sendable {
         name.withLock { $0 = nil }
         let transport = try RPCConnector.secure(
             host: endpoint.host, port: endpoint.port, credentials: credentials,
-            expecting: RPCConnector.Expectation(role: .agent) { [self] in accept($0) }, group: group
+            expecting: RPCConnector.Expectation(role: .agent) { [self] in accept($0) }, group: group,
+            window: Self.window
         ) { [self] reason in
             book.countRejection()
             logger.warning("a peer is not who it has to be", metadata: ["reason": "\(reason)"])

@@ -12,7 +12,8 @@ final class FanOutCursor: RecordCursor {
     }
 
     private let log: FanOutLog
-    private let wanted: Set<SpoolKind>
+    /// A bit for each kind: it is looked at for every record.
+    private let wanted: UInt64
     private let place: Mutex<Place>
     private let isCancelled = Atomic<Bool>(false)
     /// A client that asked for no place wants what happens now: when it is behind by this many nanoseconds, and by more than a
@@ -22,7 +23,7 @@ final class FanOutCursor: RecordCursor {
 
     init(_ log: FanOutLog, wanted: Set<SpoolKind>, place: Place, isLive: Bool) {
         self.log = log
-        self.wanted = wanted
+        self.wanted = wanted.reduce(0) { $0 | 1 << UInt64($1.rawValue) }
         self.place = Mutex(place)
         patience = isLive ? Self.livePatience : nil
     }
@@ -75,7 +76,9 @@ final class FanOutCursor: RecordCursor {
         var given = false
         while place.offset < end, let entry = block.entry(at: place.offset) {
             place.offset = entry.end
-            guard wanted.contains(entry.kind), entry.sequence >= place.next[entry.kind] else { continue }
+            guard wanted & 1 << UInt64(entry.kind.rawValue) != 0, entry.sequence >= place.next[entry.kind] else {
+                continue
+            }
             let missed = entry.sequence - place.next[entry.kind]
             place.next[entry.kind] = entry.sequence + 1
             given = true

@@ -7,8 +7,6 @@ enum RecordCheck {
     /// How a field of a record is encoded.
     private enum Shape { case number, text, message, texts, bytes }
 
-    /// Fields that are a relay's to set.
-    private static let reserved: Set<UInt64> = [1001, 1003, 1012, 1013]
     private static let limit = 256 << 10
 
     /// Whether the payload is a `feeder.Alert`, `feeder.Log` or `feeder.Message`, whole and with valid texts.
@@ -18,8 +16,9 @@ enum RecordCheck {
     }
 
     private static func shape(_ kind: SpoolKind, _ number: UInt64) -> Shape? {
-        if reserved.contains(number) { return nil }
         switch (kind, number) {
+        // A relay's to set.
+        case (_, 1001), (_, 1003), (_, 1012), (_, 1013): return nil
         case (_, 1): return .number
         case (.message, 2...8): return .text
         case (.message, _): return nil
