@@ -74,6 +74,17 @@ enum ConfigurationFile {
             }
             return number
         }
+        /// Never root's.
+        func user() throws -> UInt32 {
+            guard let text = value.scalar?.string, value.int == nil else {
+                return UInt32(try integer(1...Int(UInt32.max - 1)))
+            }
+            guard let user = LocalUsers.id(of: text), user != 0 else {
+                throw ConfigurationError(
+                    text: "\(place): \(name) must be a user in /etc/passwd, or an id, and not root: '\(text)'")
+            }
+            return user
+        }
         func boolean() throws -> Bool {
             guard let truth = value.bool else {
                 throw ConfigurationError(text: "\(place): \(name) must be true or false")
@@ -93,7 +104,7 @@ enum ConfigurationFile {
         case "runDirectory": settings.runDirectory = try string()
         case "stateDirectory": settings.stateDirectory = try string()
         case "frontUser":
-            settings.frontUser = UInt32(try integer(1...Int(UInt32.max - 1)))
+            settings.frontUser = try user()
             settings.frontGroup = settings.frontUser
         case "hostVisibility": settings.visible.host = try visibility(try string(), "\(place): \(name)")
         case "visibility": settings.visible.containers = try visibility(try string(), "\(place): \(name)")
@@ -118,7 +129,7 @@ enum ConfigurationFile {
             }
         case "tlsCertPath": settings.tlsFolder = try string()
         case "grpcRelayMayChange": settings.relayMayChange = try boolean()
-        case "gatewayUser": settings.gatewayUser = UInt32(try integer(1...Int(UInt32.max - 1)))
+        case "gatewayUser": settings.gatewayUser = try user()
         case "spoolBytes": settings.spoolBytes = try integer((1 << 16)...(1 << 40))
         case "cluster": settings.cluster = try string()
         case "host": settings.host = try string()

@@ -208,9 +208,26 @@ final class NetworkTable: @unchecked Sendable {
         }
         let touched = Set(changes.filter(\.isInTable).map(\.port))
         guard !touched.isEmpty else { return nil }
-        let end = changes.first { touched.contains($0.port) && $0.generation != 0 }
+        // The kernel tells of a transaction's objects first, then of its end, which names the process: a reader on the only processor
+        // comes in between.
+        var end = Self.end(of: touched, in: changes)
+        for _ in 0..<Self.endTries where end == nil {
+            var poll = PollList()
+            poll.add(kernel.changeDescriptor)
+            _ = poll.wait(timeoutMilliseconds: Self.endPause)
+            guard let more = try? kernel.changes() else { break }
+            end = Self.end(of: touched, in: more)
+        }
         return Intruder(process: end?.process ?? 0, name: end?.name ?? "")
     }
+
+    private static func end(of ports: Set<UInt32>, in changes: [NetfilterSocket.Change]) -> NetfilterSocket.Change? {
+        changes.first { ports.contains($0.port) && $0.generation != 0 }
+    }
+
+    /// How often, and for how many milliseconds each time, the end of a transaction is waited for.
+    private static let endTries = 10
+    private static let endPause: Int32 = 10
 
     private func currentShape() -> [NetfilterSocket.Item]? {
         guard let chains = try? list(.chains), let sets = try? list(.sets), let rules = try? list(.rules) else {

@@ -57,6 +57,24 @@ struct ConfigurationTests {
         #expect { try read(text) } throws: { "\($0)" == expected }
     }
 
+    @Test func usersAreNamedOrNumbered() throws {
+        let path = NSTemporaryDirectory() + "portcullis-passwd-\(UUID().uuidString)"
+        defer { unlink(path) }
+        try "root:x:0:0:root:/root:/bin/sh\n_portcullis:x:991:990::/nonexistent:/bin/false\nshort:x:5\n"
+            .write(toFile: path, atomically: false, encoding: .utf8)
+        #expect(LocalUsers.id(of: "_portcullis", inFile: path) == 991)
+        #expect(LocalUsers.id(of: "_port", inFile: path) == nil && LocalUsers.id(of: "short", inFile: path) == nil)
+        #expect(try read("frontUser: 65530").frontUser == 65530)
+        #expect {
+            try read("frontUser: root")
+        } throws: {
+            "\($0)" == "FILE:1:1: frontUser must be a user in /etc/passwd, or an id, and not root: 'root'"
+        }
+        #expect { try read("gatewayUser: 0") } throws: {
+            "\($0)" == "FILE:1:1: gatewayUser must be an integer between 1 and 4294967294"
+        }
+    }
+
     @Test func aFileThatOthersMayWriteIsRefused() {
         #expect { try read("host: a", mode: 0o666) } throws: {
             "\($0)" == "FILE: must belong to root and be writable by nobody else"
