@@ -5,6 +5,7 @@ PREFIX ?= /usr/local
 DEBIAN_PACKAGES := libsqlite3-dev libseccomp-dev libcap-dev libmnl-dev libnftnl-dev
 RELEASE_PACKAGES := dpkg-dev binutils
 TEST_PACKAGES := gcc libc6-dev python3 util-linux bsdutils libck-dev fapolicyd e2fsprogs valgrind jq git make nginx-light redis-server runc crun busybox-static nftables iproute2 netbase curl openssl procps
+GUEST_PACKAGES := qemu-system-x86 busybox-static kmod xz-utils binutils
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_FLAGS ?= -j 2
 FUZZ_SECONDS ?= 300
@@ -20,7 +21,7 @@ KERNEL_TESTS = mkdir -p out && rm -f out/kernel* && ulimit -n 4096 && PORTCULLIS
 	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' --xunit-output out/kernel.xml
 KERNEL_RESULTS = out/kernel-swift-testing.xml out/kernel-figures
 
-.PHONY: all deps test-deps build release demo test test-unit test-root coverage threats test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install install-hooks test-first-instruction
+.PHONY: all deps test-deps build release demo test test-unit test-root coverage threats test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install install-hooks test-first-instruction test-kernels coverage-kernels
 
 all: build
 
@@ -70,6 +71,19 @@ test-c:
 # The tables of docs/coverage.md, anew from the last run of the kernel tests.
 coverage:
 	scripts/coverage write $(KERNEL_RESULTS)
+
+# KernelTests on Debian's kernels 5.10, 6.1 and 6.12 under qemu, all at once, and on this machine's (docs/coverage.md). Fetches the
+# kernels once; not part of `make test`: an emulated processor takes its time, and Debian's archive may be out of reach.
+KERNELS ?= 5.10,6.1,6.12
+test-kernels: test-deps
+	@scripts/install-packages $(GUEST_PACKAGES)
+	$(SWIFT) build --build-tests $(BUILD_FLAGS)
+	@$(SUDO) integration/kernels/run --kernels $(KERNELS) --here --out out/kernels
+	scripts/kernels check out/kernels
+
+# Its tables, anew from the last run of it.
+coverage-kernels:
+	scripts/kernels write out/kernels
 
 # docs/threats.md, anew.
 threats:
@@ -121,6 +135,8 @@ lint: fmt-check
 	scripts/check-layering
 	scripts/coverage --self-test
 	scripts/coverage check
+	scripts/kernels --self-test
+	scripts/kernels check
 	scripts/threats --self-test
 	scripts/threats check
 

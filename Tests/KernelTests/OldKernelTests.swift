@@ -164,6 +164,21 @@ extension KernelSuite {
             #expect(text.hasPrefix("succeeded 0 refused "), "\(text)")
         }
 
+        @Test func aWallThatTheKernelCannotBuildIsRefusedWithTheReason() throws {
+            let scratch = try Scratch(like: "5.12")
+            let agent = try AgentUnderTest(
+                scratch, policies: ["p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)])
+            let result = agent.tool("run", "--landlock", "--", "touch", scratch.path("work/ran"))
+            #expect(result.status == 1 && result.output == "", "\(result)")
+            #expect(
+                result.error
+                    == "portcullis: --landlock: this kernel has no Landlock (Linux 5.13), or it is not switched on\n")
+            #expect(scratch.text("work/ran") == nil)
+            // Without the wall it is the same tree as ever.
+            #expect(agent.tool("run", "--", "cat", scratch.path("work/plain")).output == "PLAIN\n")
+            #expect(agent.alerts().isEmpty)
+        }
+
         @Test func aTreeIsRefusedWithTheReason() throws {
             let (scratch, agent) = try start(file: AgentUnderTest.protectedTree)
             let marker = scratch.path("work/marker")

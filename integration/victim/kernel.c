@@ -48,15 +48,31 @@ static int become_4_19(scmp_filter_ctx filter) {
     return result;
 }
 
+// Landlock came with 5.13.
+static int become_5_12(scmp_filter_ctx filter) {
+    int result = 0;
+    for (int call = 444; call <= 446; call++)
+        result |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), call, 0);
+    return result;
+}
+
+static const struct {
+    const char *release;
+    int (*become)(scmp_filter_ctx filter);
+} kernels[] = {{"4.19", become_4_19}, {"5.12", become_5_12}};
+
 // RELEASE PROGRAM ARGUMENT...: becomes the program, on a kernel that answers like the release.
 int do_like_kernel(char **arguments) {
+    size_t kernel = 0, count = sizeof kernels / sizeof *kernels;
+    while (kernel < count && strcmp(arguments[0], kernels[kernel].release) != 0)
+        kernel++;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    if (filter == NULL || strcmp(arguments[0], "4.19") != 0) {
-        fprintf(stderr, "like-kernel: 4.19 is all there is\n");
+    if (filter == NULL || kernel == count) {
+        fprintf(stderr, "like-kernel: 4.19 and 5.12 are all there are\n");
         return 2;
     }
     // Root needs no no_new_privs, which a kernel would not set either.
-    int result = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, geteuid() == 0 ? 0 : 1) | become_4_19(filter);
+    int result = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, geteuid() == 0 ? 0 : 1) | kernels[kernel].become(filter);
     if (result == 0)
         result = seccomp_load(filter);
     seccomp_release(filter);

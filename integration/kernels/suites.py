@@ -1,0 +1,93 @@
+"""Which suites of KernelTests run in guests and what decides in them; why the others do not. A suite in neither list is an error."""
+
+# Suite -> (mechanism, scenario).
+IN_GUESTS = {
+    "FileRuleTests": ("fanotify", "file rules: paths, directories, patterns, readOnly, ownerOnly, fromSource"),
+    "ProcessRuleTests": ("fanotify", "process rules: paths, names, directories, parents"),
+    "AllowListTests": ("fanotify", "allow-lists of programs (B04, B15 to B17, B19, B22)"),
+    "HostPolicyTests": ("fanotify", "KubeArmor's published host policies"),
+    "B01SymlinkTests": ("fanotify", "B01 symlinks, also in the policy's path"),
+    "B02HardLinkTests": ("fanotify", "B02 hard links"),
+    "B03RenameTests": ("fanotify", "B03 renamed files and directories"),
+    "B04BindMountTests": ("fanotify", "B04 bind mounts in private namespaces"),
+    "B05ReopenTests": ("fanotify", "B05 O_PATH and reopen, relative names, `/proc`"),
+    "B06FileHandleTests": ("fanotify", "B06 file handles"),
+    "B11StaleDescriptorTests": ("fanotify", "B11 descriptors from before the rule"),
+    "B12PassedDescriptorTests": ("fanotify", "B12 passed descriptors"),
+    "B13SpellingTests": ("fanotify", "B13 spellings"),
+    "B14CopyUpTests": ("fanotify", "B14 overlay copy-up, files made anew"),
+    "B16LoaderTests": ("fanotify", "B16 the loader run by hand"),
+    "B17InterpreterTests": ("fanotify", "B17 scripts"),
+    "B19CopyTests": ("fanotify", "B19 copies of programs"),
+    "B22FreshMountTests": ("fanotify", "B22 filesystems mounted later"),
+    "B36HostileNameTests": ("fanotify", "B36 control characters in names"),
+    "SupervisedTreeTests": ("seccomp", "supervised trees: sockets, ends, the worker's death (B21, B27, B30)"),
+    "SupervisedFileTests": ("seccomp", "changes of names and metadata in trees (B07 to B10)"),
+    "TreeFilterTests": ("seccomp", "filters of trees: other tables, io_uring, namespaces, tracing (B20, B24 to B26, B32)"),
+    "TreePolicyTests": ("seccomp", "policies of a tree's own"),
+    "PublishedTreePolicyTests": ("seccomp", "KubeArmor's published container policies"),
+    "SystemCallRuleTests": ("seccomp", "rules on capabilities and system calls"),
+    "B23PointerRaceTests": ("seccomp", "B23 paths that change while the call waits"),
+    "B31SendTests": ("seccomp", "B31 packets without a connection"),
+    "EquivalenceTests": ("seccomp", "calls do what they do without us"),
+    "RootlessTests": ("seccomp", "an agent without privileges"),
+    "NetworkPolicyTests": ("nf_tables", "network policies and protocols of the host"),
+    "DomainPolicyTests": ("nf_tables", "names in packets"),
+    "WorkloadNetworkTests": ("nf_tables", "packets of trees and containers that share the host's network, told apart by cgroup"),
+    "QueryTests": ("seccomp", "names that are asked for (DNS)"),
+    "B23NetworkRaceTests": ("seccomp", "B23 addresses that change while the call waits"),
+    "B23RootlessRaceTests": ("seccomp", "B23 without privileges"),
+    "B31ForeignSocketTests": ("seccomp", "B31 sockets from elsewhere"),
+    "HostileSendTests": ("seccomp", "messages that are to break the agent"),
+    "RootlessBypassTests": ("seccomp", "the bypasses against an agent without privileges"),
+    "LandlockTests": ("Landlock", "a wall around trees of an agent without privileges"),
+    "VisibilityTests": ("fanotify", "what is told without rules"),
+    "OpenersNamespaceTests": ("seccomp", "names and devices of the opener's namespaces"),
+    "OwnProcessTests": ("all", "the agent's own process is closed"),
+    "OldKernelTests": ("fanotify", "a kernel as old as Linux 4.19 (filtered away)"),
+    "ResilienceTests": ("all", "worker killed, stopped, flooded, reloaded (B27 to B29)"),
+    "StartTests": ("all", "starts, refusals, restarts (B34)"),
+}
+# Suite -> (feature of `portcullis probe` without which it is not run, what is shown instead).
+NEEDS = {
+    "LandlockTests": ("landlock", "that a tree which asks for the wall is refused with the reason is one of `OldKernelTests`"),
+}
+# Feature of `portcullis probe` -> what is done without it. Only those that Debian's kernels do not all have.
+WITHOUT = {
+    "fanotify.pre-content-class": "not needed: rules are about opens and executions",
+    "fanotify.report-fd-error": "an event without a descriptor ends as a refusal all the same",
+    "fanotify.pre-access": "not needed: rules are about opens and executions",
+    "fanotify.report-mount": "mounts are noticed by `/proc/self/mountinfo`",
+    "fanotify.mount-namespace-mark": "mounts are noticed by `/proc/self/mountinfo`",
+    "seccomp.wait-killable": "what was done of an interrupted call is remembered, and told when the kernel makes it again",
+    "seccomp.add-descriptor-send": "the descriptor is added, then the number returned",
+    "seccomp.sync-wake-up": "slower: the worker may wake up on another processor",
+    "landlock": "`portcullis run --landlock` refuses to start anything; everything else is as ever",
+    "nftables.cgroupv2": "packets of workloads that share the host's network are told by their net_cls class or users; `status` says so",
+}
+# Suite, or suite/test -> why not.
+ONLY_HERE = {
+    "RealProgramTests": "compares compilers, servers and package managers of the machine with and without us",
+    "ContainerTests": "runs the machine's container runtimes",
+    "FoundContainerTests": "runs the machine's container runtimes",
+    "HookTests": "runs the machine's container runtimes",
+    "RootlessContainerTests": "runs the machine's container runtimes",
+    "GatewayTests": "is about gRPC, of which the kernel knows nothing",
+    "ThreatTests": "is about gRPC, of which the kernel knows nothing",
+    "RelayThreatTests": "is about gRPC, of which the kernel knows nothing",
+    "OlderListenerTests": "takes away flags of listeners that 5.10 has not; needs a compiler",
+    "B18PreloadTests": "compiles what it preloads",
+    "RootlessBypassTests/b18ALibraryThatIsNotListedIsNotPreloaded": "compiles what it preloads",
+    "B23PointerRaceTests/aPathThatChangesMeanwhileOpensNothingForbidden": "its rounds take longer than it waits",
+    "ExhaustionTests": "floods, thousands of waiting openers, a thousand reloads: an hour under emulation",
+}
+
+
+def suite(test):
+    """The suite's type name of a test's identifier, as `--list-tests` prints it."""
+    return test.split("KernelSuite/")[1].split("/")[0]
+
+
+def is_left_out(test):
+    """Whether a single test of a suite that runs in guests does not."""
+    return "/".join(test.split("KernelSuite/")[1].split("(")[0].split("/")[:2]) in ONLY_HERE
