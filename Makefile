@@ -21,7 +21,7 @@ KERNEL_TESTS = mkdir -p out && rm -f out/kernel* && ulimit -n 4096 && PORTCULLIS
 	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' --xunit-output out/kernel.xml
 KERNEL_RESULTS = out/kernel-swift-testing.xml out/kernel-figures
 
-.PHONY: all deps test-deps build release demo test test-unit test-root coverage threats test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install install-hooks test-first-instruction test-kernels coverage-kernels
+.PHONY: all deps test-deps build release deb demo test test-unit test-root coverage threats test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install install-hooks test-first-instruction test-kernels coverage-kernels
 
 all: build
 
@@ -40,6 +40,10 @@ build: deps
 release: deps
 	@scripts/install-packages $(RELEASE_PACKAGES)
 	SWIFT="$(SWIFT)" scripts/build-release $(BUILD_FLAGS)
+
+# out/portcullis_VERSION_ARCHITECTURE.deb
+deb: release
+	@scripts/build-deb "$$($(SWIFT) build -c release --show-bin-path)" out
 
 demo: build
 	@$(SUDO) scripts/demo "$$($(SWIFT) build --show-bin-path)"
@@ -89,10 +93,11 @@ coverage-kernels:
 threats:
 	scripts/threats write
 
-# A service in a supervised tree under a real systemd. Needs the network; not part of `make test`.
-test-systemd: release
+# The package under a real systemd and an old glibc. Needs the network; not part of `make test`.
+test-systemd: deb
 	@scripts/install-packages debootstrap systemd-container
-	@$(SUDO) integration/systemd-boot "$$($(SWIFT) build -c release --show-bin-path)"
+	@scripts/build-deb "$$($(SWIFT) build -c release --show-bin-path)" out/newer 99.0 >/dev/null
+	@$(SUDO) integration/systemd-boot out/portcullis_[0-9]*.deb out/newer/portcullis_99*.deb
 
 # An agent that is killed, stopped, starved and flooded; and half an hour of work, after which it is as large as before
 # (docs/reliability.md). Not part of `make test`.
@@ -160,6 +165,10 @@ fuzz-regress:
 install: release
 	scripts/install-programs "$$($(SWIFT) build -c release --show-bin-path)" "$(DESTDIR)$(PREFIX)"
 	install -d -m 0755 $(DESTDIR)/etc/portcullis/policies
+	install -d -m 0750 $(DESTDIR)/var/log/portcullis
+	@# Without the package's users; those by default are numbers.
+	[ -e $(DESTDIR)/etc/portcullis/config.yaml ] || \
+	    sed '/User:/d; /^# Who the front/,/^$$/d' packaging/config.yaml >$(DESTDIR)/etc/portcullis/config.yaml
 	install -d -m 0755 $(DESTDIR)/etc/systemd/system
 	for unit in portcullisd portcullis-relay; do \
 	    sed 's|/usr/sbin|$(PREFIX)/sbin|' systemd/$$unit.service >$(DESTDIR)/etc/systemd/system/$$unit.service; \
