@@ -21,7 +21,7 @@ KERNEL_TESTS = mkdir -p out && rm -f out/kernel* && ulimit -n 4096 && PORTCULLIS
 	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' --xunit-output out/kernel.xml
 KERNEL_RESULTS = out/kernel-swift-testing.xml out/kernel-figures
 
-.PHONY: all deps test-deps build release deb demo test test-unit test-root coverage threats test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install install-hooks test-first-instruction test-kernels coverage-kernels
+.PHONY: all deps test-deps build release deb demo test test-unit test-root coverage threats test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install install-hooks test-first-instruction test-kernels coverage-kernels image test-image
 
 all: build
 
@@ -44,6 +44,16 @@ release: deps
 # out/portcullis_VERSION_ARCHITECTURE.deb
 deb: release
 	@scripts/build-deb "$$($(SWIFT) build -c release --show-bin-path)" out
+
+# out/portcullis-image.tar: an OCI archive of the image for nodes (containers/README.md). Needs no registry.
+image: deb
+	@scripts/install-packages buildah busybox-static
+	@$(SUDO) containers/image/build out/portcullis_[0-9]*.deb out/portcullis-image.tar
+
+# The image, run by podman beside a process whose namespaces stand for a node's.
+test-image: image
+	@scripts/install-packages podman runc conmon golang-github-containers-common
+	@$(SUDO) integration/image out/portcullis-image.tar
 
 demo: build
 	@$(SUDO) scripts/demo "$$($(SWIFT) build --show-bin-path)"

@@ -48,9 +48,12 @@ IN_GUESTS = {
     "ResilienceTests": ("all", "worker killed, stopped, flooded, reloaded (B27 to B29)"),
     "StartTests": ("all", "starts, refusals, restarts (B34)"),
 }
-# Suite -> (feature of `portcullis probe` without which it is not run, what is shown instead).
+# Suite, or suite/test -> (feature of `portcullis probe` without which it is not run, what is shown instead).
 NEEDS = {
     "LandlockTests": ("landlock", "that a tree which asks for the wall is refused with the reason is one of `OldKernelTests`"),
+    "WorkloadNetworkTests/whatArrivesForATreeIsHeld": ("nftables.cgroupv2", "a class tells nothing of what arrives, and `status` says so"),
+    "WorkloadNetworkTests/statusTellsHowATreesPacketsAreTold": ("nftables.cgroupv2", "`status` names the class instead"),
+    "WorkloadNetworkTests/aDeadWorkerLeavesATreesRulesInForce": ("nftables.cgroupv2", "`status` names the class instead"),
 }
 # Feature of `portcullis probe` -> what is done without it. Only those that Debian's kernels do not all have.
 WITHOUT = {
@@ -78,6 +81,8 @@ ONLY_HERE = {
     "OlderListenerTests": "takes away flags of listeners that 5.10 has not; needs a compiler",
     "B18PreloadTests": "compiles what it preloads",
     "RootlessBypassTests/b18ALibraryThatIsNotListedIsNotPreloaded": "compiles what it preloads",
+    "WorkloadNetworkTests/aContainerThatSharesTheNetworkIsToldByItsCgroup": "runs the machine's container runtimes",
+    "WorkloadNetworkTests/aReloadLeavesAContainersRulesInForce": "runs the machine's container runtimes",
     "B23PointerRaceTests/aPathThatChangesMeanwhileOpensNothingForbidden": "its rounds take longer than it waits",
     "ExhaustionTests": "floods, thousands of waiting openers, a thousand reloads: an hour under emulation",
 }
@@ -88,6 +93,11 @@ def suite(test):
     return test.split("KernelSuite/")[1].split("/")[0]
 
 
+def short(test):
+    """suite/test of such an identifier."""
+    return "/".join(test.split("KernelSuite/")[1].split("(")[0].split("/")[:2])
+
+
 def is_left_out(test):
     """Whether a single test of a suite that runs in guests does not."""
-    return "/".join(test.split("KernelSuite/")[1].split("(")[0].split("/")[:2]) in ONLY_HERE
+    return short(test) in ONLY_HERE
