@@ -197,7 +197,8 @@ final class Worker {
             do { try packets.resume() } catch { AgentLog.error("the network rules stay as they were: \(error)") }
             try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation)))
             try packets.serve(Self.makePacketReporter(RingOwner.packets(incarnation)))
-            let shared = try CallLoop.Shared(trees: trees.table, board: board)
+            let shared = try CallLoop.Shared(
+                trees: trees.table, board: board, executions: enforcer.executions, threads: enforcer.callThreads)
             for thread in 0..<CallLoop.threads { try serveCalls(thread, shared) }
         } catch {
             AgentLog.error("\(error)")

@@ -49,6 +49,10 @@ public final class FileEnforcer {
     private let visible: VisibleOperations
     /// What this kernel's events tell.
     private let features: EventFeatures
+    /// What all threads that decide know of.
+    package let executions = RecentExecutions()
+    /// The threads that decide system calls.
+    package let callThreads: CallThreads
     private let treesSupported = SystemCallListener.isSupported
     /// What is done for containers.
     package let containers: ContainerEnforcer
@@ -70,6 +74,7 @@ public final class FileEnforcer {
         self.visible = visible
         features = group == nil ? EventFeatures() : EventFeatures.probe()
         callStates = (0..<callThreads).map { _ in StateCell() }
+        self.callThreads = CallThreads(count: callThreads)
         containers = ContainerEnforcer(
             group: containerGroup, cells: [cell] + callStates, board: board, failures: failures,
             reviewsReads: reviewsReads, visibility: visible.containers, features: features, bindings: bindings)
@@ -98,9 +103,11 @@ public final class FileEnforcer {
     public func serve(_ reporter: PermissionReporter) throws(KernelError) {
         guard seesEvents else { return }
         let (groups, cell, board, features) = (groups, cell, board, features)
+        let (executions, callThreads) = (executions, callThreads)
         _ = try KernelThread.start(name: "fan-queue") {
             var loop = PermissionLoop(
-                groups: groups, cell: cell, board: board, reporter: reporter, features: features)
+                groups: groups, cell: cell, board: board, reporter: reporter, features: features,
+                executions: executions, callThreads: callThreads)
             loop.run()
         }
     }
@@ -122,7 +129,7 @@ public final class FileEnforcer {
         descriptor: Int32, mask: UInt64, thread: Int32, isOfContainers: Bool, reporter: PermissionReporter
     ) -> Bool {
         guard let state else { return failures.allows(.workerLost) }
-        var decider = PermissionDecider()
+        var decider = PermissionDecider(executions)
         defer { decider.deallocate() }
         var used = UnsafePointer(state)
         let decision = decider.decideEvent(

@@ -63,7 +63,9 @@ package struct PermissionDecider {
     package private(set) var alias = UnsafeRawBufferPointer(start: nil, count: 0)
     /// Thread whose last exec was allowed, by thread id: tells an ELF interpreter from a loader run by hand where the
     /// kernel's stack cannot be read.
-    private var lastExec: (thread: Int32, allowed: Bool, device: UInt64, inode: UInt64) = (0, false, 0, 0)
+    private var lastExec: (thread: Int32, isAllowed: Bool) = (0, false)
+    /// What the deciders of the other threads answered, too.
+    private let executions: RecentExecutions
 
     /// A regular file with one name: another name could be ruled differently.
     var objectIsCacheable: Bool { facts.object.isRegularFile && facts.object.nlink == 1 }
@@ -74,7 +76,7 @@ package struct PermissionDecider {
         facts.deallocate()
     }
 
-    package init() {}
+    package init(_ executions: RecentExecutions) { self.executions = executions }
 
     /// Whose marks an event comes of. One object can have both kinds, and is then asked about twice: each time about those whom the mark is for.
     package enum Marks: Sendable {
@@ -244,7 +246,11 @@ package struct PermissionDecider {
     }
 
     private mutating func finish(_ decision: PermissionDecision, _ isExec: Bool) -> PermissionDecision {
-        if isExec { lastExec = (facts.thread, decision.allow, facts.object.device, facts.object.inode) }
+        if isExec {
+            lastExec = (facts.thread, decision.allow)
+            executions.note(
+                facts.thread, facts.object.device, facts.object.inode, isAllowed: decision.allow)
+        }
         return decision
     }
 
@@ -352,9 +358,8 @@ package struct PermissionDecider {
         let run = judge(path, .process, state)
         if run.rule != .defaultPosture, run.effect != .allow || run.failure != nil {
             decision = run
-            decision.isRepeat =
-                lastExec.thread == facts.thread && lastExec.allowed == run.allow
-                && lastExec.device == facts.object.device && lastExec.inode == facts.object.inode
+            decision.isRepeat = executions.contains(
+                facts.thread, facts.object.device, facts.object.inode, isAllowed: run.allow)
         }
     }
 
@@ -367,7 +372,7 @@ package struct PermissionDecider {
         switch ProcFS.kernelStackContains("load_elf_binary", of: facts.thread) {
         case true?: return true
         case false?: return false
-        case nil: return lastExec.thread == facts.thread && lastExec.allowed
+        case nil: return lastExec.thread == facts.thread && lastExec.isAllowed
         }
     }
 

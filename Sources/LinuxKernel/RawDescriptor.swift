@@ -10,6 +10,12 @@ public enum RawDescriptor {
     /// fcntl(2) F_DUPFD_CLOEXEC: a second descriptor, or a negated errno.
     public static func duplicate(_ descriptor: Int32) -> Int32 { pc_duplicate(descriptor, 0) }
 
+    /// Replaces the flags that can be changed of an open file (fcntl(2) F_SETFL): O_APPEND, O_DIRECT, O_NOATIME and O_NONBLOCK of what open(2)
+    /// takes; the others are not looked at. 0 or a negated errno.
+    @discardableResult public static func setStatusFlags(_ descriptor: Int32, _ flags: Int32) -> Int32 {
+        pc_set_status_flags(descriptor, flags)
+    }
+
     /// Sets or clears O_NONBLOCK: 0 or a negated errno.
     @discardableResult public static func setNonblocking(_ descriptor: Int32, _ isOn: Bool) -> Int32 {
         pc_set_nonblocking(descriptor, isOn ? 1 : 0)

@@ -29,7 +29,7 @@ extension CallBroker {
         if status.isSymbolicLink { return .result(-Int(ELOOP)) }
         let writes = flags & OpenFlags.accessMode != 0 || flags & OpenFlags.truncate != 0
         guard permitsSeen(walk.object, writes ? .write : .openToRead, &judge, state) else { return Self.denied }
-        let filesystem = ObjectCalls.filesystem(of: walk.object)?.type
+        let filesystem = walk.filesystem ?? ObjectCalls.filesystem(of: walk.object)?.type
         if filesystem == ObjectCalls.procFilesystem {
             if ProcessMemoryFile.isOne(judge.seen.name) { return Self.denied }
             if writes, !tree.sharesHostName, HostNameSetting.isOne(judge.seen.name) { return Self.denied }
@@ -79,7 +79,8 @@ extension CallBroker {
             // Kept open, so that whoever wants to write finds a reader.
             return .waitsFor(SocketWait(socket: descriptor, forRoom: false, isSilent: true))
         }
-        RawDescriptor.setNonblocking(descriptor, false)
+        // It was open with the same flags but that one.
+        RawDescriptor.setStatusFlags(descriptor, flags)
         return opened(descriptor, flags)
     }
 

@@ -6,7 +6,7 @@ import PolicyEngine
 /// Asks the rules about each part of one call, and keeps what its alert will say: the first denial, or else the first audit. One
 /// value, reused; its buffers are allocated once.
 struct CallJudge {
-    private var decider = PermissionDecider()
+    private var decider: PermissionDecider
     private let reporter: PermissionReporter
     private let board: StatusBoard
     private var thread: Int32 = 0
@@ -20,7 +20,8 @@ struct CallJudge {
     private var hasPath = false
     private let text = UnsafeMutableRawBufferPointer.allocate(byteCount: 128, alignment: 8)
 
-    init(reporter: PermissionReporter, board: StatusBoard) {
+    init(reporter: PermissionReporter, board: StatusBoard, executions: RecentExecutions) {
+        decider = PermissionDecider(executions)
         self.reporter = reporter
         self.board = board
         decider.seesLoaders = false

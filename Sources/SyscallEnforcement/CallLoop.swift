@@ -18,11 +18,17 @@ package struct CallLoop {
         let unanswered = UnansweredCalls()
         let resolvers = ResolverSockets()
         let table = CallTable()
+        let executions: RecentExecutions
+        let threads: CallThreads
 
         /// - Throws: without descriptors.
-        package init(trees: TreeTable, board: StatusBoard) throws(KernelError) {
+        package init(
+            trees: TreeTable, board: StatusBoard, executions: RecentExecutions, threads: CallThreads
+        ) throws(KernelError) {
             self.trees = trees
             self.board = board
+            self.executions = executions
+            self.threads = threads
             duty = try CallDuty(threads: CallLoop.threads)
         }
     }
@@ -61,8 +67,9 @@ package struct CallLoop {
         self.cell = cell
         table = shared.table
         unanswered = shared.unanswered
-        judge = CallJudge(reporter: reporter, board: board)
+        judge = CallJudge(reporter: reporter, board: board, executions: shared.executions)
         broker = try CallBroker(resolvers: shared.resolvers)
+        shared.threads.add(thread, id: KernelThread.currentID)
     }
 
     /// Runs for ever.

@@ -21,6 +21,8 @@ struct PathWalk {
     /// next one.
     private(set) var directory: Int32 = -1
     private(set) var object: Int32 = -1
+    /// Type of the file system that the object is on; `nil` where the walk did not have to know.
+    private(set) var filesystem: Int64?
     /// For `.entry`: why the object of the last name cannot be looked up, a negated errno; 0 if it was, or is not there.
     private(set) var lookupError: Int32 = 0
     /// The last name in its directory, with the slashes behind it; valid while `directory` is.
@@ -55,7 +57,7 @@ struct PathWalk {
     mutating func close() {
         if directory >= 0 { RawDescriptor.close(directory) }
         if object >= 0 { RawDescriptor.close(object) }
-        (directory, object) = (-1, -1)
+        (directory, object, filesystem) = (-1, -1, nil)
     }
 
     /// Gives the object to the caller, who closes it.
@@ -101,8 +103,10 @@ struct PathWalk {
         if case .object(let follow) = goal {
             let found = ObjectCalls.pin(start, rest, follow: follow, resolve: ObjectCalls.noSymbolicLinks)
             if found == -ELOOP || found == -ENOSYS { return nil }
-            if found >= 0, OwnProcess.isOnProcfs(found) {
+            if found >= 0 { filesystem = ObjectCalls.filesystem(of: found)?.type }
+            if filesystem == ObjectCalls.procFilesystem {
                 RawDescriptor.close(found)
+                filesystem = nil
                 return nil
             }
             object = max(found, -1)

@@ -58,9 +58,17 @@ enum TestFiles {
     static let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().path
 
+    private static let published =
+        (ProcessInfo.processInfo.environment["PORTCULLIS_SHARED"] ?? package + "/../shared") + "/compat/policies"
+
     /// One of KubeArmor's published policies.
     static func publishedPolicy(_ name: String) throws -> String {
-        let shared = ProcessInfo.processInfo.environment["PORTCULLIS_SHARED"] ?? package + "/../shared"
-        return try String(contentsOfFile: "\(shared)/compat/policies/\(name).yaml", encoding: .utf8)
+        try String(contentsOfFile: "\(published)/\(name).yaml", encoding: .utf8)
+    }
+
+    /// The names of all of them.
+    static func publishedPolicies() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: published).filter { $0.hasSuffix(".yaml") }
+            .map { String($0.dropLast(5)) }
     }
 }

@@ -211,7 +211,8 @@ extension KernelSuite {
 
         private func root() throws -> PrivateRoot {
             let root = try PrivateRoot(
-                hostName: "node", programs: ["bash", "dash", "ls", "cat", "head", "apt", "setpriv", "unlink"])
+                hostName: "node",
+                programs: ["bash", "dash", "ls", "cat", "head", "apt", "setpriv", "unlink", "busybox"])
             for directory in ["/home/user1/sub", "/credentials/keys", "/root"] {
                 try FileManager.default.createDirectory(
                     atPath: root.mount + directory, withIntermediateDirectories: true)
@@ -224,6 +225,7 @@ extension KernelSuite {
                 ("/home/user1/hello", "#!/bin/bash\necho hello\n"),
             ] { try root.write(name, text) }
             try root.write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
+            try Self.prepareOthers(root)
             chmod(root.mount + "/home/user1/hello", 0o755)
             for name in ["/usr/bin/curl", "/readwrite"] {
                 try FileManager.default.copyItem(
@@ -232,7 +234,19 @@ extension KernelSuite {
             return root
         }
 
-        @Test(arguments: Effort.some(of: processes + files + calls + capabilities + sockets), AgentMode.allCases)
+        /// Every published policy is what a scenario is about, or a host's, or it is said why not.
+        @Test func noPublishedPolicyIsLeftOut() throws {
+            let shown = Set(
+                (Self.processes + Self.files + Self.calls + Self.capabilities + Self.sockets + Self.others).map(\.file))
+            for name in try TestFiles.publishedPolicies() where !shown.contains(name) {
+                let isHosts = name.contains("__hsp-")
+                #expect(isHosts || Self.elsewhere[name] != nil, "\(name)")
+            }
+            #expect(shown.isDisjoint(with: Self.elsewhere.keys))
+        }
+
+        @Test(
+            arguments: Effort.some(of: processes + files + calls + capabilities + sockets), AgentMode.allCases)
         func aTreeDoesWhatItsPolicyLets(_ scenario: Scenario, _ mode: AgentMode) throws {
             let root = try root()
             let agent = try AgentUnderTest(root, policies: [:], options: scenario.options + mode.options)
@@ -256,6 +270,17 @@ extension KernelSuite {
             }
             agent.stop()
             if scenario.error == "Permission denied" { #expect(root.text("/credentials/password") == before) }
+        }
+
+        /// The rest of them, in one mode each.
+        @Test(arguments: Effort.some(of: otherCases)) func otherPoliciesHold(_ scenario: Scenario, _ mode: AgentMode)
+            throws
+        {
+            try aTreeDoesWhatItsPolicyLets(scenario, mode)
+        }
+
+        private static let otherCases: [(Scenario, AgentMode)] = others.enumerated().map {
+            ($0.element, AgentMode.allCases[$0.offset % AgentMode.allCases.count])
         }
     }
 }

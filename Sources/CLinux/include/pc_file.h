@@ -71,6 +71,8 @@ int pc_duplicate(int fd, int minimum);
 int pc_set_close_on_exec(int fd, int on);
 /// fcntl(2) with F_SETFL O_NONBLOCK.
 int pc_set_nonblocking(int fd, int on);
+/// fcntl(2) with F_SETFL: what of `flags` can be changed of an open file.
+int pc_set_status_flags(int fd, int flags);
 /// fcntl(2) F_GETFL: whether O_NONBLOCK is set.
 int pc_is_nonblocking(int fd);
 /// O_PATH, which needs _GNU_SOURCE.
