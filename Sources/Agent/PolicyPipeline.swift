@@ -50,6 +50,8 @@ final class PolicyPipeline {
         var notes: [PlanNote] = []
     }
 
+    private var programs = TreePrograms()
+
     private enum Task {
         case change(Change)
         /// Told in the end why the container is not decided by its policies; `nil` when it is.
@@ -438,7 +440,7 @@ final class PolicyPipeline {
             needs.add(try TreeNeeds(compiled, seesEvents: seesEvents, visibility: visibility))
             needs.calls.isWorkload = true
         }
-        return try needs.filters(gaps: StatusReport.gaps(ofTree: rules, seesEvents: seesEvents))
+        return try needs.filters(gaps: StatusReport.gaps(ofTree: rules, seesEvents: seesEvents), &programs)
     }
 
     private func remember(_ generation: UInt64, _ rules: [RuleDescription]) {

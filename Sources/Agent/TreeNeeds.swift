@@ -33,12 +33,11 @@ struct TreeNeeds {
     }
 
     /// The programs; empty ones when no rule needs them.
-    func filters(gaps: [String]) throws -> TreeFilters {
-        let plan = FilterPlan(calls)
-        guard !plan.isEmpty || dropped != [] else {
+    func filters(gaps: [String], _ programs: inout TreePrograms) throws -> TreeFilters {
+        guard !calls.isEmpty || dropped != [] else {
             return TreeFilters(guardProgram: [], treeProgram: [], droppedCapabilities: 0, gaps: gaps)
         }
-        let (guardProgram, treeProgram) = try plan.programs()
+        let (guardProgram, treeProgram) = try programs.programs(for: calls)
         return TreeFilters(
             guardProgram: guardProgram.instructions, treeProgram: treeProgram.instructions,
             droppedCapabilities: dropped.rawValue, changesArePerformed: calls.files || calls.decidesOpens, gaps: gaps)

@@ -136,13 +136,14 @@ package struct CallLoop {
             asks: !isStarting)
         let (error, proof) = judgeRegisters(kind, state)
         judge.reportCall(table.name(notification), path: nil, notification, isRefused: error != 0, state)
-        // What was found out is about the thread that waits only if it still does: its number may be another's by now.
-        guard SystemCallListener.isWaiting(tree.listener, notification.id) else { return .done }
         let answered =
             error == 0
             ? SystemCallListener.proceed(tree.listener, notification.id, because: proof)
             : SystemCallListener.finish(tree.listener, notification.id, result: -Int(error))
-        judge.publish(isAnswered: answered == 0)
+        // What was found out is about the thread that waited only if the kernel takes the answer: its number may be another's by now. A call
+        // that a signal called away comes again.
+        guard answered == 0 else { return .done }
+        judge.publish()
         return .done
     }
 
