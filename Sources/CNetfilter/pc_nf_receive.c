@@ -93,12 +93,14 @@ static int is_whole(const struct nlmsghdr *header, int rest) {
 
 static int run(const void *bytes, size_t length, mnl_cb_t each, void *context, int *is_over) {
     int rest = (int)length;
+    // Of an interrupted list the end is looked for as well: it is marked like the rest, or in the same datagram.
+    int interrupted = 0;
     for (const struct nlmsghdr *header = bytes; is_whole(header, rest); header = mnl_nlmsg_next(header, &rest)) {
         if (header->nlmsg_flags & NLM_F_DUMP_INTR)
-            return -EINTR;
+            interrupted = -EINTR;
         if (header->nlmsg_type == NLMSG_DONE) {
             *is_over = 1;
-            return 0;
+            return interrupted;
         }
         if (header->nlmsg_type == NLMSG_ERROR) {
             const struct nlmsgerr *answer = mnl_nlmsg_get_payload(header);
@@ -109,10 +111,10 @@ static int run(const void *bytes, size_t length, mnl_cb_t each, void *context, i
         }
         if (header->nlmsg_type == NLMSG_OVERRUN)
             return -ENOBUFS;
-        if (header->nlmsg_type >= NLMSG_MIN_TYPE && each(header, context) < 0)
+        if (interrupted == 0 && header->nlmsg_type >= NLMSG_MIN_TYPE && each(header, context) < 0)
             return -errno;
     }
-    return 0;
+    return interrupted;
 }
 
 int pc_nf_run(const void *bytes, size_t length, mnl_cb_t each, void *context) {

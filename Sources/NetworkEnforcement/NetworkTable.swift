@@ -94,9 +94,13 @@ final class NetworkTable: @unchecked Sendable {
         init(_ attempt: Int) { self = attempt < 16 ? .checked : attempt < 48 ? .unchecked : .afresh }
     }
 
+    /// How often a list is taken for wrong that nobody seems to have changed.
+    private static let doubtLimit = 4
+
     /// The number of the ruleset that the transaction made, if that is known.
     private func commit(_ new: Ruleset) throws(NetfilterError) -> UInt32? {
         var last = NetfilterError(errno: EBUSY, subject: "table")
+        var doubts = 0
         for attempt in 0..<Self.attempts {
             let manner = Manner(attempt)
             var before: UInt32 = 0
@@ -121,8 +125,11 @@ final class NetworkTable: @unchecked Sendable {
             // ERESTART instead.
             case ENOENT, EEXIST:
                 if manner == .unchecked { continue }
-                guard manner == .checked, before != 0, let after = try? kernel.generation(), after != before else {
-                    throw last
+                guard manner == .checked, before != 0 else { throw last }
+                // A list can be wrong without the number telling: somebody's transaction that is being prepared, or undone, moves things.
+                if let after = try? kernel.generation(), after == before {
+                    doubts += 1
+                    if doubts == Self.doubtLimit { throw last }
                 }
             default: throw last
             }
