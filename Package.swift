@@ -82,9 +82,10 @@ if !coreOnly {
     targets += [
         module("ControlProtocol"),
         module("ControlJSON"),
-        module("ContainerHook", ["LinuxKernel", "ControlProtocol"]),
+        module("PlainJSON"),
+        module("ContainerHook", ["LinuxKernel", "ControlProtocol", "PlainJSON"]),
         module("ClientSupport", ["ControlProtocol", "PolicyFiles"]),
-        module("TreeLauncher", ["ClientSupport", "ControlProtocol", "LinuxKernel"]),
+        module("TreeLauncher", ["ClientSupport", "ControlProtocol", "LinuxKernel", "PlainJSON"]),
         module("GatewayProtocol"),
         module("ProtobufCoding", [grpcCore, protobuf]),
         // Generated from Protos/ (`make protos`).
@@ -173,7 +174,8 @@ if !coreOnly {
                 grpcTransport, nioPosix, protobuf, lifecycle, logging,
             ]),
         tests(of: "AuditLog"),
-        tests(of: "ContainerHook"),
+        tests(of: "PlainJSON"),
+        tests(of: "ContainerHook", ["PlainJSON"]),
         tests(of: "CommandLineTool", ["ClientSupport", "ControlProtocol", "ControlJSON"]),
         tests(of: "TreeLauncher", ["ClientSupport", "ControlProtocol", "ControlJSON"]),
         .testTarget(

@@ -1,6 +1,7 @@
 import ControlProtocol
 import Glibc
 import LinuxKernel
+import PlainJSON
 
 /// `portcullis-hook STAGE [--socket PATH] [--timeout SECONDS] [--on-timeout deny|allow]`: run by a container runtime when it has set a container up
 /// (createRuntime), or has deleted it (poststop), with the container's state on standard input, or by podman when it defines one (precreate), with its
@@ -73,7 +74,7 @@ public enum HookProgram {
     /// - Parameter input: the container's state, or its configuration for `precreate`.
     static func collect(_ stage: HookMessage.Stage, _ input: [UInt8]) throws -> (HookMessage, files: [Int32]) {
         if stage == .precreate { return (HookMessage(stage: stage, state: [], configuration: input), []) }
-        guard let bundle = StateText.string("bundle", in: input), bundle.hasPrefix("/") else {
+        guard let bundle = JSONText(parsing: input)?["bundle"]?.text, bundle.hasPrefix("/") else {
             throw HookFailure("standard input is not the state of a container")
         }
         if stage == .poststop { return (HookMessage(stage: stage, state: input, configuration: []), []) }

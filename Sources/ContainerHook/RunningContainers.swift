@@ -1,5 +1,6 @@
 import Glibc
 import LinuxKernel
+import PlainJSON
 
 /// Containers that run, by the files that runtimes keep of them while they do: runc (and whoever uses it: containerd, Docker, CRI-O, podman) has
 /// `<root>/<id>/state.json`, crun `<root>/<id>/status`.
@@ -14,9 +15,32 @@ struct RunningContainers {
 
         /// As its runtime would tell a hook.
         var state: [UInt8] {
-            Array(
-                #"{"ociVersion":"1.0.2","id":"\#(id)","status":"running","pid":\#(process),"bundle":"\#(bundle)"}"#.utf8
-            )
+            let (id, bundle) = (JSONText.quoted(id), JSONText.quoted(bundle))
+            return Array(
+                #"{"ociVersion":"1.0.2","id":\#(id),"status":"running","pid":\#(process),"bundle":\#(bundle)}"#.utf8)
+        }
+
+        /// Of runc's state; the label with the bundle's name comes behind those of others.
+        init?(_ id: String, runc state: JSONText) {
+            let prefix = "bundle="
+            guard let process = state["init_process_pid"]?.unsigned,
+                let label = state["config"]?["labels"]?.texts?.last(where: { $0.hasPrefix(prefix) })
+            else { return nil }
+            self.init(
+                id: id, process: Int32(clamping: process), startTime: state["init_process_start"]?.unsigned ?? 0,
+                bundle: String(label.dropFirst(prefix.count)))
+        }
+
+        /// Of crun's.
+        init?(_ id: String, crun state: JSONText) {
+            guard let process = state["pid"]?.unsigned, let bundle = state["bundle"]?.text else { return nil }
+            self.init(
+                id: id, process: Int32(clamping: process), startTime: state["process-start-time"]?.unsigned ?? 0,
+                bundle: bundle)
+        }
+
+        init(id: String, process: Int32, startTime: UInt64, bundle: String) {
+            (self.id, self.process, self.startTime, self.bundle) = (id, process, startTime, bundle)
         }
     }
 
@@ -58,29 +82,17 @@ struct RunningContainers {
 
     private static func read(_ directory: String, _ id: String) -> Found? {
         let place = directory + "/" + id
-        var found: Found?
-        if let text = try? PathOpening.read(place + "/state.json", limit: limit) {
-            guard let process = StateText.number("init_process_pid", in: text),
-                let bundle = StateText.lastString(after: "bundle=", in: text)
-            else { return nil }
-            found = Found(
-                id: id, process: Int32(clamping: process),
-                startTime: StateText.number("init_process_start", in: text) ?? 0, bundle: bundle)
-        } else if let text = try? PathOpening.read(place + "/status", limit: limit) {
-            guard let process = StateText.number("pid", in: text), let bundle = StateText.string("bundle", in: text)
-            else { return nil }
-            found = Found(
-                id: id, process: Int32(clamping: process),
-                startTime: StateText.number("process-start-time", in: text) ?? 0, bundle: bundle)
-        }
-        guard let found, found.process > 1, found.bundle.hasPrefix("/"), isPlain(id), isPlain(found.bundle),
+        let found =
+            if let text = try? PathOpening.read(place + "/state.json", limit: limit) {
+                JSONText(parsing: text).flatMap { Found(id, runc: $0) }
+            } else if let text = try? PathOpening.read(place + "/status", limit: limit) {
+                JSONText(parsing: text).flatMap { Found(id, crun: $0) }
+            } else {
+                nil as Found?
+            }
+        guard let found, found.process > 1, found.bundle.hasPrefix("/"),
             let stat = try? ProcFS.stat(of: found.process), stat.startTime == found.startTime
         else { return nil }
         return found
-    }
-
-    /// Nothing in it has to be escaped in JSON.
-    private static func isPlain(_ text: String) -> Bool {
-        text.utf8.allSatisfy { $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
     }
 }

@@ -149,13 +149,7 @@ struct CallJudge {
         query name: UnsafeRawBufferPointer, type: UInt16, through kind: SocketKind, at address: UnsafeRawBufferPointer,
         _ state: UnsafePointer<EnforcementState>
     ) -> Bool {
-        var decision = decide(name, state.pointee.snapshot, state)
-        if decision.allow, decision.failure == nil,
-            let own = state.pointee.workloads.snapshot(of: decider.facts.workload(state))
-        {
-            let other = decide(name, own, state)
-            if other.effect.rawValue > decision.effect.rawValue || other.failure != nil { decision = other }
-        }
+        let decision = decideForAll(.dns, state) { $0.dnsVerdict(name: name, source: $1) }
         return note(
             decision, state, resource: name, detail: QueryRecord.write(type: type, kind, address, into: text))
     }
@@ -172,18 +166,34 @@ struct CallJudge {
             detail: QueryRecord.write(type: 0, kind, address, into: text))
     }
 
+    /// Asks a snapshot, and once more with the caller's program if that is what it depends on.
     private mutating func decide(
-        _ name: UnsafeRawBufferPointer, _ snapshot: Snapshot, _ state: UnsafePointer<EnforcementState>
+        _ category: Category, _ state: UnsafePointer<EnforcementState>,
+        _ verdict: (_ source: UnsafeRawBufferPointer?) -> Verdict
     ) -> PermissionDecision {
-        var verdict = snapshot.dnsVerdict(name: name, source: nil)
-        if verdict.missing.contains(.source) {
+        var answer = verdict(nil)
+        if answer.missing.contains(.source) {
             guard let source = decider.facts.executable(state.pointee) else {
-                return .failed(.factUnavailable, .dns, state.pointee.failures)
+                return .failed(.factUnavailable, category, state.pointee.failures)
             }
-            verdict = snapshot.dnsVerdict(name: name, source: source)
+            answer = verdict(source)
         }
         return PermissionDecision(
-            allow: verdict.effect != .block, effect: verdict.effect, category: .dns, rule: verdict.rule)
+            allow: answer.effect != .block, effect: answer.effect, category: category, rule: answer.rule)
+    }
+
+    /// Asks the host's snapshot and that of the caller's own workload: the stricter counts.
+    private mutating func decideForAll(
+        _ category: Category, _ state: UnsafePointer<EnforcementState>,
+        _ verdict: (Snapshot, _ source: UnsafeRawBufferPointer?) -> Verdict
+    ) -> PermissionDecision {
+        let snapshot = state.pointee.snapshot
+        let decision = decide(category, state) { verdict(snapshot, $0) }
+        guard decision.allow, decision.failure == nil,
+            let own = state.pointee.workloads.snapshot(of: decider.facts.workload(state))
+        else { return decision }
+        let other = decide(category, state) { verdict(own, $0) }
+        return other.effect.rawValue > decision.effect.rawValue || other.failure != nil ? other : decision
     }
 
     /// Decides on registers: mmap(2) of memory that can be executed.
@@ -203,28 +213,8 @@ struct CallJudge {
 
     /// Whether the caller's program may use a capability.
     mutating func permits(capability number: UInt8, _ state: UnsafePointer<EnforcementState>) -> Bool {
-        var decision = decide(capability: number, state.pointee.snapshot, state)
-        if decision.allow, decision.failure == nil,
-            let own = state.pointee.workloads.snapshot(of: decider.facts.workload(state))
-        {
-            let other = decide(capability: number, own, state)
-            if other.effect.rawValue > decision.effect.rawValue || other.failure != nil { decision = other }
-        }
+        let decision = decideForAll(.capability, state) { $0.capabilityVerdict(number, source: $1) }
         return note(decision, state, resource: CapabilityText.name(of: number), isPerformed: false)
-    }
-
-    private mutating func decide(
-        capability number: UInt8, _ snapshot: Snapshot, _ state: UnsafePointer<EnforcementState>
-    ) -> PermissionDecision {
-        var verdict = snapshot.capabilityVerdict(number, source: nil)
-        if verdict.missing.contains(.source) {
-            guard let source = decider.facts.executable(state.pointee) else {
-                return .failed(.factUnavailable, .capability, state.pointee.failures)
-            }
-            verdict = snapshot.capabilityVerdict(number, source: source)
-        }
-        return PermissionDecision(
-            allow: verdict.effect != .block, effect: verdict.effect, category: .capability, rule: verdict.rule)
     }
 
     /// Whether every id that a call of the setuid(2) family would set is one the caller has.
@@ -260,29 +250,12 @@ struct CallJudge {
         _ state: UnsafePointer<EnforcementState>
     ) -> Bool {
         guard asks else { return true }
-        var decision = decide(call: name, state.pointee.snapshot, state)
-        if decision.allow, let own = state.pointee.workloads.snapshot(of: decider.facts.workload(state)) {
-            decision = decide(call: name, own, state)
-        }
+        let decision = decideForAll(.syscall, state) { $0.blockedCallVerdict(name: name, source: $1) }
         guard decision.effect != .allow else { return true }
         isCallBlocked = !decision.allow
         return note(
             decision, state, resource: UnsafeRawBufferPointer(start: nil, count: 0), isPerformed: false,
             detail: CallText.write(name, notification, into: text))
-    }
-
-    private mutating func decide(
-        call name: UnsafeRawBufferPointer, _ snapshot: Snapshot, _ state: UnsafePointer<EnforcementState>
-    ) -> PermissionDecision {
-        var verdict = snapshot.blockedCallVerdict(name: name, source: nil)
-        if verdict.missing.contains(.source) {
-            guard let source = decider.facts.executable(state.pointee) else {
-                return .failed(.factUnavailable, .syscall, state.pointee.failures)
-            }
-            verdict = snapshot.blockedCallVerdict(name: name, source: source)
-        }
-        return PermissionDecision(
-            allow: verdict.effect != .block, effect: verdict.effect, category: .syscall, rule: verdict.rule)
     }
 
     // MARK: - Reports

@@ -1,5 +1,6 @@
 import ClientSupport
 import ControlProtocol
+import PlainJSON
 
 /// The few messages that a launch exchanges with the agent, as the JSON that `ControlCoding` makes and reads. By hand, because
 /// the launcher is to do without Foundation; `LaunchMessagesTests` holds the two against each other.

@@ -1,3 +1,4 @@
+import PlainJSON
 import Testing
 
 @testable import ContainerHook
@@ -69,31 +70,32 @@ struct HookMessageTests {
 
     @Test(
         arguments: [
-            (#"{"id":"a","bundle":"/x/y"}"#, "/x/y"), (#"{"a":{"bundle":"/no"},"bundle" : "/x/\"y\\"}"#, "/x/\"y\\"),
-            (#"{"a":["bundle","/no"],"b":"bundle","bundle":"/\/x"}"#, "//x"), (#"{"a":{"bundle":"/no"}}"#, nil),
-            (#"{"bundle":["/no"]}"#, nil), (#"{"bundle":"/x"#, nil), (#"{"bundle":"#, nil), ("", nil),
-            ("\"bundle\"", nil),
-            (#"{"x":"\"bundle\":\"/no\"","bundle":"/yes"}"#, "/yes"),
-        ] as [(String, String?)])
-    func theBundleIsFound(text: String, bundle: String?) {
-        #expect(StateText.string("bundle", in: Array(text.utf8)) == bundle)
+            #"{"a":{"bundle":"/no"}}"#, #"{"bundle":["/no"]}"#, #"{"bundle":"/x"#, "", "\"bundle\"", #"{"bundle":"x"}"#,
+            #"{"bundle":"/x","bundle":"/y"}"#, #"{"x":"\"bundle\":\"/no\""}"#,
+        ])
+    func whatIsNoStateIsRefused(text: String) {
+        #expect(throws: HookFailure.self) { try HookProgram.collect(.poststop, Array(text.utf8)) }
     }
 
-    @Test func whatRunsIsReadOfItsRuntimesState() {
-        let runc = Array(
-            #"{"id":"web","init_process_pid":4711,"init_process_start":99,"config":{"init_process_pid":1,"labels":["bundle=/evil","a=b","bundle=/run/b"]}}"#
-                .utf8)
-        #expect(StateText.number("init_process_pid", in: runc) == 4711)
-        #expect(StateText.number("init_process_start", in: runc) == 99)
-        #expect(StateText.lastString(after: "bundle=", in: runc) == "/run/b")
-        let crun = Array("{\n  \"pid\" : 12 ,\n \"bundle\":\"/b\"}".utf8)
-        #expect(StateText.number("pid", in: crun) == 12)
-        #expect(StateText.number("bundle", in: crun) == nil && StateText.number("none", in: crun) == nil)
-        #expect(StateText.lastString(after: "bundle=", in: crun) == nil)
-        #expect(StateText.number("pid", in: Array(#"{"pid":99999999999999999999}"#.utf8)) == nil)
-        #expect(StateText.number("pid", in: Array(#"{"pid"#.utf8)) == nil)
-        let found = RunningContainers.Found(id: "web", process: 7, startTime: 1, bundle: "/b")
-        #expect(StateText.string("bundle", in: found.state) == "/b" && StateText.number("pid", in: found.state) == 7)
+    @Test func whatRunsIsReadOfItsRuntimesState() throws {
+        func read(_ text: String) -> JSONText { JSONText(parsing: Array(text.utf8)) ?? .null }
+        let runc = RunningContainers.Found(
+            "web",
+            runc: read(
+                #"{"id":"web","init_process_pid":4711,"init_process_start":99,"config":{"init_process_pid":1,"labels":["bundle=/evil","a=b","bundle=/run/b"]}}"#
+            ))
+        #expect(runc == RunningContainers.Found(id: "web", process: 4711, startTime: 99, bundle: "/run/b"))
+        let crun = RunningContainers.Found("c", crun: read("{\n  \"pid\" : 12 ,\n \"bundle\":\"/b\"}"))
+        #expect(crun == RunningContainers.Found(id: "c", process: 12, startTime: 0, bundle: "/b"))
+        for text in [
+            #"{"pid":99999999999999999999,"bundle":"/b"}"#, #"{"pid":12}"#, #"{"pid":-1,"bundle":"/b"}"#, "[]",
+        ] {
+            #expect(RunningContainers.Found("c", crun: read(text)) == nil, "\(text)")
+        }
+        #expect(RunningContainers.Found("c", runc: read(#"{"init_process_pid":7,"labels":["bundle=/b"]}"#)) == nil)
+        let odd = RunningContainers.Found(id: "a\"b", process: 7, startTime: 1, bundle: "/b\n")
+        let state = try #require(JSONText(parsing: odd.state))
+        #expect(state["id"]?.text == odd.id && state["bundle"]?.text == odd.bundle && state["pid"]?.unsigned == 7)
     }
 
     @Test func idsAreMappedOut() {

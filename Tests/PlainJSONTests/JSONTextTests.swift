@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import TreeLauncher
+@testable import PlainJSON
 
 @Suite("JSON without Foundation")
 struct JSONTextTests {

@@ -1,5 +1,5 @@
-/// A JSON value (RFC 8259), read strictly: one value, UTF-8, no key twice, nothing behind it.
-enum JSONText: Equatable {
+/// A JSON value (RFC 8259), read strictly: one value, UTF-8, no key twice, nothing behind it. For programs that are to be without Foundation.
+package enum JSONText: Equatable {
     case null
     case bool(Bool)
     /// As it was written.
@@ -9,44 +9,47 @@ enum JSONText: Equatable {
     case object([String: JSONText])
 
     /// Values within values at most.
-    static let depthLimit = 32
+    package static let depthLimit = 32
 
     /// Reads a whole text; `nil` when it is no JSON value.
-    init?(parsing bytes: [UInt8]) {
+    package init?(parsing bytes: [UInt8]) {
         var parser = Parser(bytes: bytes)
         guard let value = parser.value(depth: 0), parser.isAtEnd else { return nil }
         self = value
     }
 
     /// A member of an object; `nil` when it has none of this name, or is none.
-    subscript(name: String) -> JSONText? {
+    package subscript(name: String) -> JSONText? {
         if case .object(let members) = self { return members[name] }
         return nil
     }
 
     /// The string, if it is one.
-    var text: String? {
+    package var text: String? {
         if case .text(let text) = self { return text }
         return nil
     }
 
     /// The truth value, if it is one.
-    var truth: Bool? {
+    package var truth: Bool? {
         if case .bool(let value) = self { return value }
         return nil
     }
 
     /// The number as it was written, if it is one.
-    var number: String? {
+    package var number: String? {
         if case .number(let text) = self { return text }
         return nil
     }
 
+    /// The number, if it is a whole one of 0 up to 2^64.
+    package var unsigned: UInt64? { number.flatMap { UInt64($0) } }
+
     /// The strings of an array of them.
-    var texts: [String]? { all(\.text) }
+    package var texts: [String]? { all(\.text) }
 
     /// The numbers of an array of bytes.
-    var bytes: [UInt8]? { all { $0.number.flatMap { UInt8($0) } } }
+    package var bytes: [UInt8]? { all { $0.number.flatMap { UInt8($0) } } }
 
     private func all<Element>(_ read: (JSONText) -> Element?) -> [Element]? {
         guard case .array(let items) = self else { return nil }
@@ -55,7 +58,7 @@ enum JSONText: Equatable {
     }
 
     /// A string with its quotes, everything escaped that has to be.
-    static func quoted(_ text: String) -> String {
+    package static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
             switch scalar {
