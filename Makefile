@@ -50,9 +50,9 @@ image: deb
 	@scripts/install-packages buildah busybox-static
 	@$(SUDO) containers/image/build out/portcullis_[0-9]*.deb out/portcullis-image.tar
 
-# The image, run by podman beside a process whose namespaces stand for a node's.
+# The image, by hand and as the DaemonSet's pod, run by podman beside a process whose namespaces stand for a node's.
 test-image: image
-	@scripts/install-packages podman runc conmon golang-github-containers-common
+	@scripts/install-packages podman runc conmon catatonit golang-github-containers-common jq
 	@$(SUDO) integration/image out/portcullis-image.tar
 
 demo: build
