@@ -21,7 +21,7 @@ KERNEL_TESTS = mkdir -p out && rm -f out/kernel* && ulimit -n 4096 && PORTCULLIS
 	$(SWIFT) test --skip-build --no-parallel --filter '^KernelTests\.' --xunit-output out/kernel.xml
 KERNEL_RESULTS = out/kernel-swift-testing.xml out/kernel-figures
 
-.PHONY: all deps test-deps build release deb demo test test-unit test-root coverage threats test-c test-systemd test-podman test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install install-hooks test-first-instruction test-kernels coverage-kernels image test-image
+.PHONY: all deps test-deps build release deb demo test test-unit test-root coverage threats test-c test-systemd test-podman test-containerd test-web faults soak protos fmt fmt-check lint bench fuzz fuzz-regress clean install install-hooks test-first-instruction test-kernels coverage-kernels image test-image
 
 all: build
 
@@ -126,6 +126,12 @@ test-podman: test-deps
 	@scripts/install-packages podman runc crun conmon uidmap golang-github-containers-common netavark busybox-static jq
 	@$(SUDO) integration/podman "$$($(SWIFT) build --show-bin-path)"
 	@$(SUDO) integration/container-table "$$($(SWIFT) build --show-bin-path)" "$(POLICIES)"
+
+# A real containerd with runc: our runtime before it, labels of ctr's, containers that run already. Not part of `make test` either.
+test-containerd: test-deps
+	$(SWIFT) build $(BUILD_FLAGS)
+	@scripts/install-packages containerd podman conmon golang-github-containers-common
+	@$(SUDO) integration/containerd "$$($(SWIFT) build --show-bin-path)"
 
 # A thousand container starts whose first action is forbidden, and a control that loses. `make test` has a short form (b30…).
 test-first-instruction: test-deps

@@ -131,7 +131,7 @@ final class ContainerDesk {
         var notes = IdentityNotes(
             metadata: isSupervised ? configuration.linux?.seccomp?.listenerMetadata ?? "" : "")
         let annotations = (state.annotations ?? [:]).merging(configuration.annotations ?? [:]) { _, stated in stated }
-        notes.add(IdentityNotes(annotations: annotations))
+        notes.add(IdentityNotes(annotations: annotations, bundle: bundle))
         for (file, contents) in files {
             switch file {
             case .containers: notes.add(IdentityNotes(podmanContainers: contents, id: state.id))

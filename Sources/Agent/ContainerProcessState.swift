@@ -47,7 +47,7 @@ struct ContainerProcessState: Decodable, Equatable {
     /// Who the container is: by the profile's metadata, otherwise by what engines' annotations say.
     var notes: IdentityNotes {
         var notes = IdentityNotes(metadata: metadata ?? "")
-        notes.add(IdentityNotes(annotations: state.annotations ?? [:]))
+        notes.add(IdentityNotes(annotations: state.annotations ?? [:], bundle: state.bundle ?? ""))
         return notes
     }
 }

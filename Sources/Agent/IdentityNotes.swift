@@ -53,7 +53,9 @@ struct IdentityNotes: Equatable {
     private static let prefix = "io.portcullis."
 
     /// Annotations: our own, those of containerd and CRI-O for Kubernetes, and podman's and nerdctl's.
-    init(annotations: [String: String]) {
+    ///
+    /// - Parameter bundle: the container's.
+    init(annotations: [String: String], bundle: String) {
         func first(_ keys: String...) -> String? {
             keys.lazy.compactMap { annotations[$0] }.first { !$0.isEmpty }
         }
@@ -71,6 +73,12 @@ struct IdentityNotes: Equatable {
         for (key, value) in annotations where key.hasPrefix(Self.prefix + "label.") {
             labels[String(key.dropFirst(Self.prefix.count + 6))] = value
         }
+        if Self.areLabels(annotations, bundle: bundle) {
+            let engines = [Self.prefix, "io.containerd.", "nerdctl/"]
+            labels.merge(annotations.filter { item in !engines.contains { item.key.hasPrefix($0) } }) { known, _ in
+                known
+            }
+        }
         // CRI-O gives all labels as one JSON object.
         for key in ["io.kubernetes.cri-o.Labels", "nerdctl/labels"] {
             guard let text = annotations[key],
@@ -79,6 +87,14 @@ struct IdentityNotes: Equatable {
             // Kubernetes' own, which say where and not what the container is.
             labels.merge(found.filter { !$0.key.hasPrefix("io.kubernetes.") }) { known, _ in known }
         }
+    }
+
+    /// Whether a container's labels are among its annotations: they are with clients of containerd (ctr, nerdctl), and neither with
+    /// Kubernetes nor with Docker, whose namespace is `moby`.
+    private static func areLabels(_ annotations: [String: String], bundle: String) -> Bool {
+        let parts = bundle.split(separator: "/")
+        return parts.dropLast(2).last == "io.containerd.runtime.v2.task" && parts.dropLast().last != "moby"
+            && !annotations.keys.contains { $0.hasPrefix("io.kubernetes.") }
     }
 
     private struct PodmanContainer: Decodable {

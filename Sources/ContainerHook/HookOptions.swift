@@ -17,7 +17,7 @@ struct HookOptions: Equatable {
     var goesOn = false
 
     static let usage =
-        "usage: portcullis-hook createRuntime|poststop|precreate|running [--socket PATH] [--timeout SECONDS] [--on-timeout deny|allow] [--states DIRECTORY] [--watch yes|no]"
+        "usage: portcullis-hook createRuntime|poststop|precreate|running [--socket PATH] [--timeout SECONDS] [--on-timeout deny|allow] [--states DIRECTORY] [--watch yes|no], or portcullis-hook runtime [OPTION…] -- RUNTIME [ARGUMENT…]"
 
     init(_ arguments: [String]) throws(HookFailure) {
         var rest = arguments[...]

@@ -10,6 +10,7 @@ public enum HookProgram {
     /// Runs the program; its exit code.
     public static func run(_ arguments: [String]) -> Int32 {
         if arguments == ["--version"] { return write("portcullis-hook \(ReleaseVersion.text)\n".utf8, to: 1) ? 0 : 1 }
+        if arguments.first == "runtime" { return RuntimeProgram.run(Array(arguments.dropFirst())) }
         let options: HookOptions
         do { options = try HookOptions(arguments) } catch {
             complain("\(error)")
@@ -139,7 +140,7 @@ public enum HookProgram {
 
     // MARK: - Output
 
-    private static func write(_ bytes: some Collection<UInt8>, to descriptor: Int32) -> Bool {
+    static func write(_ bytes: some Collection<UInt8>, to descriptor: Int32) -> Bool {
         var rest = Array(bytes)[...]
         while !rest.isEmpty {
             let written = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }

@@ -57,6 +57,21 @@ package enum JSONText: Equatable {
         return elements.count == items.count ? elements : nil
     }
 
+    /// As it is written: in one line, members in the order of their names.
+    package var written: String {
+        switch self {
+        case .null: "null"
+        case .bool(let value): value ? "true" : "false"
+        case .number(let text): text
+        case .text(let text): Self.quoted(text)
+        case .array(let items): "[" + items.map(\.written).joined(separator: ",") + "]"
+        case .object(let members):
+            "{"
+                + members.sorted { $0.key < $1.key }.map { "\(Self.quoted($0.key)):\($0.value.written)" }
+                .joined(separator: ",") + "}"
+        }
+    }
+
     /// A string with its quotes, everything escaped that has to be.
     package static func quoted(_ text: String) -> String {
         var result = "\""

@@ -48,6 +48,7 @@ struct JSONTextTests {
             valid += 1
             let theirs = try JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed)
             #expect(isSame(ours, theirs), "\(String(text))")
+            #expect(parse(ours.written) == ours, "\(String(text))")
         }
         #expect(valid > 5000)
     }
