@@ -102,6 +102,16 @@ package final class AgentBook: Sendable {
         }
     }
 
+    /// Tells no more of an agent that pushed. What is read of the same name from another place stays.
+    func forget(pushing name: String) {
+        let endpoint = AgentEndpoint.pushing(name)
+        state.withLock { state in
+            state.entries[endpoint] = nil
+            if state.holders[name] == endpoint { state.holders[name] = nil }
+            if state.holders[name] == nil { state.positions[name] = nil }
+        }
+    }
+
     func setConnected(_ endpoint: AgentEndpoint) {
         state.withLock { state in
             state.entries[endpoint]?.isConnected = true

@@ -66,8 +66,10 @@ final class HistoryWriter: Service {
     /// After a crash an agent goes on behind what is in the database: twice is better than never.
     private func save(_ rows: [HistoryRow], _ missed: UInt64, _ written: inout [String: AgentBook.Position]) {
         var touched: [String: AgentBook.Position] = [:]
+        let own = SpoolName.text(log.spool)
         for row in rows {
-            guard let current = book.position(row.agent) else { continue }
+            // Who pushes begins anew with every start of the relay: there is no place to go on from.
+            guard let current = book.position(row.agent), current.spool != own else { continue }
             var position = touched[row.agent] ?? written[row.agent] ?? current
             if position.spool != current.spool {
                 position = AgentBook.Position(spool: current.spool, next: SpoolNumbers())

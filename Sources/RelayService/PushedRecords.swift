@@ -13,19 +13,32 @@ final class PushedRecords: Sendable {
         var kinds: Set<SpoolKind> = []
         /// Numbers of its records: whoever pushes gives them none that could be trusted.
         var position: AgentBook.Position
+        /// The higher, the later its last stream ended.
+        var departure: UInt64 = 0
+    }
+    private struct State {
+        var pushers: [String: Pusher] = [:]
+        var departures: UInt64 = 0
     }
     private let names: [String]
     private let collected: Set<SpoolKind>
     private let book: AgentBook
     private let log: FanOutLog
-    private let pushers = Mutex<[String: Pusher]>([:])
+    private let state = Mutex(State())
+    /// Machines come and go under ever new names: of those that push nothing, the ones that left first are forgotten above this.
+    private let remembered: Int
 
     /// - Parameters:
     ///   - names: agents that may push, `*` at the end standing for any rest.
     ///   - collecting: kinds that are passed on; others are taken and left out.
-    init(names: [String], collecting: Set<SpoolKind>, book: AgentBook, log: FanOutLog) {
+    ///   - remembering: names that are known at the same time, unless more are pushing. One that is forgotten begins anew.
+    init(names: [String], collecting: Set<SpoolKind>, book: AgentBook, log: FanOutLog, remembering: Int = 4096) {
         (self.names, collected, self.book, self.log) = (names, collecting, book, log)
+        remembered = remembering
     }
+
+    /// Names that are known.
+    var count: Int { state.withLock { $0.pushers.count } }
 
     /// Begins a stream of an agent's; `Stream.end` ends it.
     func begin(_ peer: Peer?, _ kind: SpoolKind) throws(RPCError) -> Stream {
@@ -36,11 +49,12 @@ final class PushedRecords: Sendable {
             throw RPCError(code: .permissionDenied, message: "\(peer?.name ?? "nobody") is not expected to push")
         }
         let name = identity.name
-        let problem = pushers.withLock { pushers -> String? in
-            if pushers[name]?.kinds.contains(kind) == true { return "is pushing records of that kind already" }
+        let problem = state.withLock { state -> String? in
+            if state.pushers[name]?.kinds.contains(kind) == true { return "is pushing records of that kind already" }
             guard book.connect(pushing: name, from: peer.host) else { return "is being read already" }
+            if state.pushers[name] == nil { forgetOne(&state) }
             let start = AgentBook.Position(spool: SpoolName.text(log.spool), next: SpoolNumbers())
-            pushers[name, default: Pusher(position: start)].kinds.insert(kind)
+            state.pushers[name, default: Pusher(position: start)].kinds.insert(kind)
             return nil
         }
         if let problem { throw RPCError(code: .alreadyExists, message: "\(identity) \(problem)") }
@@ -73,8 +87,8 @@ final class PushedRecords: Sendable {
         record.withUnsafeBytes { payload in
             let isSound = RecordCheck.isSound(kind, payload)
             let isWanted = isSound && collected.contains(kind)
-            pushers.withLock { pushers in
-                guard var position = pushers[name]?.position else { return }
+            state.withLock { state in
+                guard var position = state.pushers[name]?.position else { return }
                 if isWanted {
                     var rest = agentField
                     ProtobufBytes.field(1013, position.next[kind], to: &rest)
@@ -83,7 +97,7 @@ final class PushedRecords: Sendable {
                         time: SpoolWriter.realTime())
                 }
                 position.next[kind] += 1
-                pushers[name]?.position = position
+                state.pushers[name]?.position = position
                 book.note(
                     .pushing(name), name, position, received: isSound ? 1 : 0, missed: 0, repeated: 0,
                     malformed: isSound ? 0 : 1)
@@ -92,10 +106,22 @@ final class PushedRecords: Sendable {
     }
 
     private func leave(_ name: String, _ kind: SpoolKind) {
-        pushers.withLock { pushers in
-            pushers[name]?.kinds.remove(kind)
-            if pushers[name]?.kinds.isEmpty == true { book.setProblem(.pushing(name), "it pushes nothing now") }
+        state.withLock { state in
+            state.pushers[name]?.kinds.remove(kind)
+            guard state.pushers[name]?.kinds.isEmpty == true else { return }
+            state.departures += 1
+            state.pushers[name]?.departure = state.departures
+            book.setProblem(.pushing(name), "it pushes nothing now")
         }
+    }
+
+    /// Makes room for another name.
+    private func forgetOne(_ state: inout State) {
+        guard state.pushers.count >= remembered else { return }
+        let idle = state.pushers.filter(\.value.kinds.isEmpty)
+        guard let first = idle.min(by: { $0.value.departure < $1.value.departure }) else { return }
+        state.pushers[first.key] = nil
+        book.forget(pushing: first.key)
     }
 }
 

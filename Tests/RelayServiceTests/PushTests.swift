@@ -168,6 +168,38 @@ import WireProtocol
         await site.relay.stop()
     }
 
+    /// Machines come and go under new names, and the relay does not grow by them. Who pushes is never forgotten.
+    @Test func namesThatAreGoneAreForgotten() throws {
+        let (book, log) = (AgentBook(), FanOutLog(limit: 1 << 20))
+        let records = PushedRecords(names: ["*"], collecting: [.alert], book: book, log: log, remembering: 3)
+        let alert: [UInt8] = try Self.alert("/x").serializedBytes()
+        func begin(_ name: String) throws -> PushedRecords.Stream {
+            let identity = PeerIdentity(trustDomain: "test.example", role: .agent, name: name)
+            return try records.begin(
+                Peer(role: .agent, name: name, identity: identity, address: "127.0.0.1:1"), .alert)
+        }
+        func push(_ name: String) throws -> UInt64? {
+            let stream = try begin(name)
+            stream.take(alert)
+            stream.end()
+            return book.position(name)?.next[.alert]
+        }
+        let open = try begin("stays")
+        open.take(alert)
+        #expect(try push("first") == 2 && push("second") == 2)
+        #expect(try push("first") == 3, "its numbers go on")
+        #expect(try push("third") == 2)
+        #expect(book.all.map(\.name) == ["first", "stays", "third"], "who left first is forgotten first")
+        #expect(try push("second") == 2, "and begins anew")
+        for number in 1...1000 { _ = try push("vm-\(number)") }
+        #expect(records.count == 3 && book.all.map(\.name) == ["stays", "vm-1000", "vm-999"])
+        #expect(book.position("vm-1") == nil && book.position("first") == nil)
+        open.take(alert)
+        #expect(book.position("stays")?.next[.alert] == 3)
+        open.end()
+        #expect(log.appended == 1007)
+    }
+
     /// Without `pushAgents` an agent's certificate opens nothing.
     @Test func nobodyPushesUnlessConfigured() async throws {
         let site = try Site([])
