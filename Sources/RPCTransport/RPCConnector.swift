@@ -50,14 +50,26 @@ package enum RPCConnector {
             config: configuration(), eventLoopGroup: group)
     }
 
+    /// A connection by TLS, with a certificate of ours.
+    package static func secure(
+        host: String, port: Int, credentials: TLSCredentials, expecting: Expectation,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, window: Int = 1 << 20,
+        refused: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws -> HTTP2ClientTransport.Posix {
+        try secure(
+            host: host, port: port, as: .certificate(credentials), expecting: expecting, group: group, window: window,
+            refused: refused)
+    }
+
     /// A connection by TLS.
     ///
     /// - Parameters:
+    ///   - own: how we show who we are.
     ///   - expecting: who has to be there; anybody else is closed before a request is sent.
     ///   - window: bytes that may be on their way to us before we have taken them.
     ///   - refused: told why a connection was closed.
     package static func secure(
-        host: String, port: Int, credentials: TLSCredentials, expecting: Expectation,
+        host: String, port: Int, as own: ClientIdentity, expecting: Expectation,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, window: Int = 1 << 20,
         refused: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> HTTP2ClientTransport.Posix {
@@ -67,7 +79,7 @@ package enum RPCConnector {
             channel.eventLoop.makeCompletedFuture {
                 let address = "\(host):\(port)"
                 // No server name: addresses are no names (RFC 6066, section 3), and ours are in the certificate.
-                let handler = try NIOSSLClientHandler(context: credentials.clientContext, serverHostname: nil)
+                let handler = try NIOSSLClientHandler(context: own.context, serverHostname: nil)
                 let check = PeerCheckHandler(address: address, deadline: handshakeLimit) { result in
                     switch result {
                     case .success(let certified):
@@ -75,7 +87,7 @@ package enum RPCConnector {
                         let isExpected =
                             expecting.roles.contains(identity.role)
                             && (expecting.name ?? identity.name) == identity.name
-                            && identity.trustDomain == credentials.identity.trustDomain && expecting.accepts(identity)
+                            && own.accepts(trustDomain: identity.trustDomain) && expecting.accepts(identity)
                         if !isExpected {
                             refused("\(address) is \(identity), not \(expecting.text)")
                         }

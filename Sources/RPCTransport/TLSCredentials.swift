@@ -20,16 +20,21 @@ package struct CredentialTexts: Sendable, Hashable {
 
     /// Reads `ca.crt`, `NAME.crt` and `NAME.key` of a folder.
     package static func read(folder: String, name: String) throws -> CredentialTexts {
-        func file(_ name: String) throws -> [UInt8] {
-            let path = folder + "/" + name
-            guard let bytes = FileManager.default.contents(atPath: path) else {
-                throw CredentialProblem(description: "\(path): cannot be read")
-            }
-            guard bytes.count <= 256 << 10 else { throw CredentialProblem(description: "\(path): too long") }
-            return Array(bytes)
+        CredentialTexts(
+            authority: try authority(folder: folder), certificate: try file(folder, name + ".crt"),
+            key: try file(folder, name + ".key"))
+    }
+
+    /// Reads `ca.crt` of a folder.
+    package static func authority(folder: String) throws -> [UInt8] { try file(folder, "ca.crt") }
+
+    private static func file(_ folder: String, _ name: String) throws -> [UInt8] {
+        let path = folder + "/" + name
+        guard let bytes = FileManager.default.contents(atPath: path) else {
+            throw CredentialProblem(description: "\(path): cannot be read")
         }
-        return CredentialTexts(
-            authority: try file("ca.crt"), certificate: try file(name + ".crt"), key: try file(name + ".key"))
+        guard bytes.count <= 256 << 10 else { throw CredentialProblem(description: "\(path): too long") }
+        return Array(bytes)
     }
 }
 
@@ -117,8 +122,8 @@ package final class TLSCredentials: Sendable {
         var client = TLSConfiguration.makeClientConfiguration()
         client.certificateChain = chain.map { .certificate($0) }
         client.privateKey = .privateKey(key)
-        Self.restrict(&server, roots)
-        Self.restrict(&client, roots)
+        server.restrict(to: roots)
+        client.restrict(to: roots)
         var web = server
         web.certificateVerification = .optionalVerification
         web.applicationProtocols = ["http/1.1"]
@@ -134,13 +139,16 @@ package final class TLSCredentials: Sendable {
                 description: "the certificate of \(identity.identity) and the key do not fit: \(error)")
         }
     }
+}
 
-    private static func restrict(_ configuration: inout TLSConfiguration, _ roots: [NIOSSLCertificate]) {
+extension TLSConfiguration {
+    /// Trusts an authority, and nothing else.
+    mutating func restrict(to roots: [NIOSSLCertificate]) {
         // Nothing older, and nothing to agree on: who speaks less is not one of us.
-        configuration.minimumTLSVersion = .tlsv13
-        configuration.trustRoots = .certificates(roots)
+        minimumTLSVersion = .tlsv13
+        trustRoots = .certificates(roots)
         // Names are ours (`PeerIdentity`); the chain and the dates are verified all the same.
-        configuration.certificateVerification = .noHostnameVerification
-        configuration.applicationProtocols = ["h2"]
+        certificateVerification = .noHostnameVerification
+        applicationProtocols = ["h2"]
     }
 }

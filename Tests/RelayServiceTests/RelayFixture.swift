@@ -79,6 +79,7 @@ final class TestAgent: Sendable {
                     table: AuthorizationTable([
                         "portcullis.v1.Telemetry/Stream": [.relay], "grpc.health.v1.Health/Check": [.relay],
                         "portcullis.v1.Control/GetPolicies": [.relay], "portcullis.v1.Control/GetStatus": [.relay],
+                        "portcullis.v1.Control/ApplyPolicies": [.relay],
                     ]))
             ])
         task.withLock { $0 = Task { try await server.serve() } }
@@ -168,7 +169,10 @@ struct TestControl: Portcullis_V1_Control.SimpleServiceProtocol {
 
     func applyPolicies(
         request: Portcullis_V1_ApplyRequest, response: RPCWriter<Portcullis_V1_NodeResult>, context: ServerContext
-    ) async throws {}
+    ) async throws {
+        let names = request.documents.map { "\($0.name) of \($0.text.utf8.count) bytes" }
+        try await response.write(.with { ($0.agent, $0.done, $0.messages) = ("somebody", true, names) })
+    }
 
     func deletePolicy(
         request: Portcullis_V1_DeleteRequest, response: RPCWriter<Portcullis_V1_NodeResult>, context: ServerContext

@@ -16,7 +16,7 @@ import Testing
         let port: Int
         let web: Int
 
-        init() async throws {
+        init(mayChange: Bool = false) async throws {
             let folder = try TestFolder()
             let agent = try TestAgent("node1", folder.texts(.agent, "node1"), folder: folder.path)
             let tokens = try await TestTokens(folder.path + "/tokens", keys: "a", "rsa")
@@ -27,6 +27,7 @@ import Testing
             relay = try TestRelay(folder) {
                 $0.agents = [AgentEndpoint(host: "127.0.0.1", port: agent.port, names: ["node1"])]
                 $0.web.listen = "127.0.0.1:0"
+                $0.mayChange = mayChange
                 var oidc = TokenConfiguration()
                 (oidc.listen, oidc.settings) = (["127.0.0.1:\(port)"], tokens.settings())
                 $0.oidc = oidc
@@ -59,6 +60,44 @@ import Testing
                 ["env", "PYTHONPATH=\(TestTokens.package)/.build-python", "python3", programs + "/client"] + options
                     + [protos, "127.0.0.1:\(port)"] + words)
         }
+
+        /// Writes a token for its owner only.
+        func file(_ token: String, mode: Int = 0o600) throws -> String {
+            let file = folder.path + "/token-\(UUID().uuidString.prefix(8))"
+            try Data(token.utf8).write(to: URL(fileURLWithPath: file))
+            try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: file)
+            return file
+        }
+
+        /// Runs the built command line tool in a folder that has the authority's certificate and none of the caller's; what it
+        /// prints, and its exit code behind that.
+        func tool(_ words: [String], environment: [String] = []) async throws -> String {
+            let tls = folder.path + "/people"
+            if !FileManager.default.fileExists(atPath: tls) {
+                try FileManager.default.createDirectory(atPath: tls, withIntermediateDirectories: true)
+                try FileManager.default.copyItem(
+                    atPath: folder.authority.path + "/ca.crt", toPath: tls + "/ca.crt")
+            }
+            return try await WebClient.run(
+                ["env"] + environment + ["sh", "-c", #""$@" 2>&1; echo "exit $?""#, "-", Self.binary] + words + [
+                    "--server", "127.0.0.1:\(port)", "--tls-folder", tls,
+                ])
+        }
+
+        /// It lies beside the test bundle.
+        static let binary: String = {
+            for base in CommandLine.arguments + [Bundle.main.bundlePath] {
+                var url = URL(fileURLWithPath: base)
+                while url.path != "/" {
+                    url.deleteLastPathComponent()
+                    // The daemon's name is no folder's.
+                    if FileManager.default.isExecutableFile(atPath: url.path + "/portcullisd") {
+                        return url.path + "/portcullis"
+                    }
+                }
+            }
+            return ".build/debug/portcullis"
+        }()
 
         /// Begins a session on the page with a token.
         func session(_ token: String) async throws -> WebClient.Answer {
@@ -159,6 +198,67 @@ import Testing
         #expect(try await site.page.ask("/api/agents", ["-H", "cookie: \(cookie)"]).status == 200)
         let audit = try site.audit
         #expect(audit.contains("\"oidc:ann\""))
+        for token in tokens { #expect(!audit.contains(token.split(separator: ".")[1])) }
+        await site.relay.stop()
+    }
+
+    @Test("threat/T22 the command line tool shows a token, and only to a relay") func tokensOfTheTool() async throws {
+        let site = try await Site(mayChange: true)
+        let now = Int(Date().timeIntervalSince1970)
+        typealias Wanted = TestTokens.Wanted
+        let tokens = try await site.tokens.make([
+            Wanted(), Wanted(claims: ["groups": ["changes"], "sub": "otto"]), Wanted(claims: ["exp": now - 1]),
+        ])
+        // Ends in a line's end, as what programs write does.
+        let (ann, otto) = (try site.file(tokens[0] + "\n"), try site.file(tokens[1]))
+        site.agent.alert(["/etc/shadow"])
+        _ = try await site.relay.alerts(1)
+        for (words, part) in [
+            (["get", "policies"], "policy-of-node1"), (["logs", "--limit", "1", "--resume-from", "0"], "/etc/shadow"),
+            (["summary", "--all", "--seconds", "1"], "/usr/bin/cat"),
+            (["profile", "--all", "--seconds", "1"], "/etc/shadow"),
+            (["recommend", "--all", "--seconds", "1"], "KubeArmor"),
+        ] {
+            let output = try await site.tool(words + ["--token-file", ann])
+            #expect(output.contains(part) && output.hasSuffix("exit 0\n"), "\(words): \(output)")
+        }
+        let variable = try await site.tool(["get", "policies"], environment: ["PORTCULLIS_TOKEN_FILE=\(ann)"])
+        #expect(variable.contains("policy-of-node1") && variable.hasSuffix("exit 0\n"), "\(variable)")
+        // Who looks changes nothing; who changes does.
+        let policy = site.folder.path + "/policy.yaml"
+        try """
+        apiVersion: security.kubearmor.com/v1
+        kind: KubeArmorHostPolicy
+        metadata: {name: one}
+        spec: {nodeSelector: {matchLabels: {kubearmor.io/hostname: "*"}}, file: {matchPaths: [{path: /x}]}, action: Block}
+        """.write(toFile: policy, atomically: true, encoding: .utf8)
+        let denied = try await site.tool(["apply", "-f", policy, "--token-file", ann])
+        #expect(denied.contains("may not call") && denied.hasSuffix("exit 4\n"), "\(denied)")
+        let applied = try await site.tool(["apply", "-f", policy, "--token-file", otto])
+        #expect(applied.contains("node1") && applied.hasSuffix("exit 0\n"), "\(applied)")
+
+        // One line for everything that is wrong with a token or its file.
+        let missing = site.folder.path + "/nowhere"
+        for (file, line, code) in [
+            (try site.file(tokens[2]), "127.0.0.1:\(site.port): the token has expired", 4),
+            (try site.file(tokens[0], mode: 0o644), "everybody can read or write this token (chmod o-rw)", 1),
+            (try site.file(""), "there is no token in it", 1), (try site.file(" \n"), "there is no token in it", 1),
+            (try site.file(tokens[0] + "\r\nx: y"), "something else than one token is in it", 1),
+            (try site.file(String(repeating: "x", count: 20_000)), "longer than a token (16 KiB)", 1),
+            (missing, "No such file or directory", 1), (site.folder.path, "not a file with a token", 1),
+        ] {
+            let output = try await site.tool(["get", "policies", "--token-file", file])
+            let expected = code == 4 ? "portcullis: \(line)" : "portcullis: \(file): \(line)"
+            #expect(output == "\(expected)\nexit \(code)\n", "\(output)")
+        }
+        // A token is for relays of the authority: at the place for certificates, and with anybody else there, it stays here.
+        let elsewhere = try await site.tool(
+            ["get", "policies", "--token-file", ann, "--expect", "relay/other"])
+        #expect(elsewhere.contains("not relay/other") && elsewhere.hasSuffix("exit 4\n"), "\(elsewhere)")
+        let agent = try await site.tool(["get", "policies", "--token-file", ann, "--expect", "agent/node1"])
+        #expect(agent.contains("--expect must be relay/NAME") && agent.hasSuffix("exit 2\n"), "\(agent)")
+        let audit = try site.audit
+        #expect(audit.contains("\"oidc:ann\"") && audit.contains("\"oidc:otto\""))
         for token in tokens { #expect(!audit.contains(token.split(separator: ".")[1])) }
         await site.relay.stop()
     }

@@ -22,6 +22,12 @@ struct RemoteOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "File with the caller's OpenID Connect token, instead of a certificate, for a relay; otherwise $\(TokenFile.variable).",
+            valueName: "path"))
+    var tokenFile: String?
+
+    @Option(
+        help: ArgumentHelp(
             "Who has to be there: agent or relay, and its name; otherwise any agent or relay of the authority.",
             valueName: "role/name"))
     var expect: String?
@@ -33,13 +39,20 @@ struct RemoteOptions: ParsableArguments {
     var place: ServerPlace? {
         get throws {
             let variable = getenv(Self.serverVariable).map { String(cString: $0) } ?? ""
-            guard let text = server ?? (variable.isEmpty ? nil : variable) else { return nil }
+            guard let text = server ?? (variable.isEmpty ? nil : variable) else {
+                if tokenFile != nil { throw Self.tokenWithoutRelay }
+                return nil
+            }
             guard let place = ServerPlace(text) else {
                 throw ToolFailure("'\(text)' must be HOST:PORT or unix:PATH", code: .usage)
             }
+            if case .local = place, tokenFile != nil { throw Self.tokenWithoutRelay }
             return place
         }
     }
+
+    private static let tokenWithoutRelay = ToolFailure(
+        "--token-file is for a relay: --server HOST:PORT", code: .usage)
 
     /// Where to ask for what only gRPC offers: without a server the gateway of this machine.
     var requiredPlace: ServerPlace {
@@ -50,7 +63,10 @@ struct RemoteOptions: ParsableArguments {
     func withSession<Result: Sendable>(
         _ place: ServerPlace, _ body: @escaping @Sendable (RemoteSession.Client) async throws -> Result
     ) throws -> Result {
-        let session = RemoteSession(place: place, tlsFolder: tlsFolder, tlsName: tlsName, expect: expect)
+        let variable = getenv(TokenFile.variable).map { String(cString: $0) } ?? ""
+        let session = RemoteSession(
+            place: place, tlsFolder: tlsFolder, tlsName: tlsName, expect: expect,
+            tokenFile: (tokenFile ?? (variable.isEmpty ? nil : variable)).map(TokenFile.init))
         return try Blocking.run { try await session.run(body) }
     }
 }

@@ -14,14 +14,33 @@ struct RemoteSession: Sendable {
     let tlsFolder: String
     let tlsName: String
     let expect: String?
+    /// What shows who asks instead of a certificate.
+    let tokenFile: TokenFile?
 
     /// Connects, and ends with the closure.
     func run<Result: Sendable>(_ body: @escaping @Sendable (Client) async throws -> Result) async throws -> Result {
         let refusal = Mutex<String?>(nil)
         do {
-            let transport = try makeTransport { reason in refusal.withLock { $0 = $0 ?? reason } }
-            return try await withGRPCClient(
-                transport: transport, interceptors: [RequestNumbering()], handleClient: body)
+            let refused: @Sendable (String) -> Void = { reason in refusal.withLock { $0 = $0 ?? reason } }
+            let transport: HTTP2ClientTransport.Posix
+            var interceptors: [any ClientInterceptor] = [RequestNumbering()]
+            switch place {
+            case .local(let path): transport = try RPCConnector.local(path: path)
+            case .remote(let host, let port):
+                let identity: ClientIdentity
+                if let tokenFile {
+                    // Told to nobody but a relay of the authority: anybody else is closed before a request is sent.
+                    interceptors.append(BearerAuthorization(token: try tokenFile.read()))
+                    identity = .token(try TrustedAuthority(pem: CredentialTexts.authority(folder: tlsFolder)))
+                } else {
+                    identity = .certificate(
+                        try TLSCredentials(
+                            CredentialTexts.read(folder: tlsFolder, name: tlsName), accepting: [.agent, .relay]))
+                }
+                transport = try RPCConnector.secure(
+                    host: host, port: port, as: identity, expecting: try expectation(), refused: refused)
+            }
+            return try await withGRPCClient(transport: transport, interceptors: interceptors, handleClient: body)
         } catch let error as RPCError {
             throw failure(error, refusal.withLock { $0 })
         } catch let problem as CredentialProblem {
@@ -29,22 +48,14 @@ struct RemoteSession: Sendable {
         }
     }
 
-    private func makeTransport(_ refused: @escaping @Sendable (String) -> Void) throws -> HTTP2ClientTransport.Posix {
-        switch place {
-        case .local(let path): return try RPCConnector.local(path: path)
-        case .remote(let host, let port):
-            let credentials = try TLSCredentials(
-                CredentialTexts.read(folder: tlsFolder, name: tlsName), accepting: [.agent, .relay])
-            return try RPCConnector.secure(
-                host: host, port: port, credentials: credentials, expecting: try expectation(), refused: refused)
-        }
-    }
-
     private func expectation() throws -> RPCConnector.Expectation {
-        guard let expect else { return RPCConnector.Expectation(roles: [.agent, .relay]) }
+        // Agents take no tokens.
+        let roles: Set<PeerRole> = tokenFile == nil ? [.agent, .relay] : [.relay]
+        guard let expect else { return RPCConnector.Expectation(roles: roles) }
         let parts = expect.split(separator: "/", maxSplits: 1).map(String.init)
-        guard let role = parts.first.flatMap(PeerRole.init), [.agent, .relay].contains(role) else {
-            throw ToolFailure("--expect must be agent/NAME or relay/NAME, not '\(expect)'", code: .usage)
+        guard let role = parts.first.flatMap(PeerRole.init), roles.contains(role) else {
+            let names = roles.map { "\($0.rawValue)/NAME" }.sorted().joined(separator: " or ")
+            throw ToolFailure("--expect must be \(names), not '\(expect)'", code: .usage)
         }
         return RPCConnector.Expectation(roles: [role], name: parts.dropFirst().first)
     }
