@@ -1,3 +1,5 @@
+import Glibc
+
 /// The bytes of a segment file. All numbers are little-endian.
 ///
 /// A segment is a header and then records, one behind the other; it ends where a record is not whole. It is only ever appended
@@ -98,6 +100,15 @@ enum SpoolFormat {
         return .record(
             kind: kind, sequence: load(bytes, offset + 8), time: load(bytes, offset + 16),
             payload: (offset + recordBytes)..<end)
+    }
+
+    /// The time of the record at a place of a file, which is not verified: no more than a hint. `nil` when the file ends before.
+    static func time(in file: Int32, at offset: Int) -> UInt64? {
+        var bytes = InlineArray<32, UInt8>(repeating: 0)
+        return withUnsafeMutableBytes(of: &bytes) { raw in
+            pread(file, raw.baseAddress, raw.count, off_t(offset)) == raw.count
+                ? load(UnsafeRawBufferPointer(raw), 16) : nil
+        }
     }
 
     private static func append(_ value: some FixedWidthInteger, to bytes: inout [UInt8]) {

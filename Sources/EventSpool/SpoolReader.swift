@@ -60,7 +60,8 @@ public struct SpoolReader: ~Copyable, Sendable {
     private var number: UInt64 = 0
     private var offset = SpoolFormat.headerBytes
     private var buffer: [UInt8]
-    private static let chunk = 256 << 10
+    /// Bytes that are read at once.
+    public static let chunk = 256 << 10
     /// Names the spool that is being read; 0 while there is none.
     public private(set) var spool: UInt64 = 0
 
@@ -70,25 +71,27 @@ public struct SpoolReader: ~Copyable, Sendable {
     ///   - starts: the kinds that are wanted, and where to begin.
     ///   - expecting: the spool that numbers in `starts` are of; in another one they mean nothing, and those kinds begin with
     ///     the oldest record.
+    ///   - chunk: bytes that are read at once, more for a record that is longer.
     public init(
-        directory path: String, from starts: [SpoolKind: SpoolStart], expecting: UInt64? = nil
+        directory path: String, from starts: [SpoolKind: SpoolStart], expecting: UInt64? = nil, chunk: Int = Self.chunk
     ) throws(SpoolError) {
-        try self.init(try SpoolDirectory(path: path), starts, expecting)
+        try self.init(try SpoolDirectory(path: path), starts, expecting, chunk)
     }
 
     /// The same of a directory that is open already; it may be closed afterwards.
     public init(
-        descriptor: Int32, from starts: [SpoolKind: SpoolStart], expecting: UInt64? = nil
+        descriptor: Int32, from starts: [SpoolKind: SpoolStart], expecting: UInt64? = nil, chunk: Int = Self.chunk
     ) throws(SpoolError) {
-        try self.init(try SpoolDirectory(descriptor: descriptor), starts, expecting)
+        try self.init(try SpoolDirectory(descriptor: descriptor), starts, expecting, chunk)
     }
 
     private init(
-        _ directory: consuming SpoolDirectory, _ starts: [SpoolKind: SpoolStart], _ expecting: UInt64?
+        _ directory: consuming SpoolDirectory, _ starts: [SpoolKind: SpoolStart], _ expecting: UInt64?,
+        _ chunk: Int
     ) throws(SpoolError) {
         self.directory = directory
         wanted = Set(starts.keys)
-        buffer = [UInt8](repeating: 0, count: Self.chunk)
+        buffer = [UInt8](repeating: 0, count: chunk)
         let segments = self.directory.segments()
         var newest: SpoolFormat.Header?
         for number in segments.reversed() where newest == nil { newest = self.directory.header(number) }
@@ -125,6 +128,18 @@ public struct SpoolReader: ~Copyable, Sendable {
         if let progress = readChunk(body) { return progress }
         return move(to: following) ? .skipped : .atEnd
     }
+
+    /// Bytes that wait: of this segment and the one behind it, which is enough to tell much from little; `Int.max` when the writer has
+    /// removed this one already.
+    public var waitingBytes: Int {
+        var status = stat()
+        guard file >= 0, fstat(file, &status) == 0 else { return 0 }
+        if status.st_nlink == 0 { return .max }
+        return max(0, Int(status.st_size) - offset) + Int(directory.size(number + 1))
+    }
+
+    /// When the record that comes next was written, whatever its kind; `nil` when there is none in this segment yet.
+    public var nextTime: UInt64? { SpoolFormat.time(in: file, at: offset) }
 
     /// `nil` when no whole record is there.
     private mutating func readChunk(_ body: (Record) -> Void) -> Progress? {

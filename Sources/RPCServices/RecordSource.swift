@@ -9,12 +9,18 @@ package struct RecordRequest: Sendable, Hashable {
     package var starts: [SpoolKind: SpoolStart]
     /// The spool that the starts are numbers of; `nil` for the one there is.
     package var spool: UInt64?
+    /// Nanoseconds after which a reader that is too slow does not get a record any more (`FreshnessGate`); `nil` for never.
+    package var freshness: UInt64?
 
     /// Creates a request.
-    package init(starts: [SpoolKind: SpoolStart], spool: UInt64? = nil) {
+    package init(starts: [SpoolKind: SpoolStart], spool: UInt64? = nil, freshness: UInt64? = nil) {
         self.starts = starts
         self.spool = spool
+        self.freshness = freshness
     }
+
+    /// It begins with what happens now.
+    package var isLive: Bool { starts.values.allSatisfy { $0 == .now } }
 }
 
 /// Where streams get their records from: an agent's spool, or what a relay collects.
@@ -52,7 +58,13 @@ package final class SpoolSource: RecordSource {
     }
 
     package func open(_ request: RecordRequest) throws -> any RecordCursor {
-        SpoolCursor(
-            try SpoolReader(descriptor: descriptor, from: request.starts, expecting: request.spool), wake: wake)
+        // What was taken out of the spool is getting old until it is written: a stream that is to be fresh takes less at once.
+        let chunk = request.freshness == nil ? SpoolReader.chunk : SpoolCursor.freshChunk
+        let reader = try SpoolReader(
+            descriptor: descriptor, from: request.starts, expecting: request.spool, chunk: chunk)
+        let now = SpoolWriter.realTime()
+        return SpoolCursor(
+            reader, wake: wake,
+            gate: request.freshness.map { FreshnessGate(limit: $0, isLive: request.isLive, now: now) })
     }
 }

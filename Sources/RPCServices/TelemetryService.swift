@@ -9,6 +9,8 @@ package struct TelemetryService: RegistrableRPCService {
     /// Bytes after which a message is followed by another: enough that a message costs little beside what is in it, and little enough
     /// that a reader of a hundred agents, of each of which some messages wait, does not need much memory for them.
     private static let batchBytes = 32 << 10
+    /// The same of a stream that is to be fresh: what is in a message is as old as the last piece of it that goes out.
+    private static let freshBatchBytes = 16 << 10
 
     /// The agent whose records these are; `nil` for those of many.
     private let agent: String?
@@ -33,7 +35,7 @@ package struct TelemetryService: RegistrableRPCService {
             let cursor = try RecordStreaming.open(source, records)
             let name = SpoolName.text(cursor.spool)
             return StreamingServerResponse(metadata: [LogService.spoolKey: "\(name)"]) { writer in
-                let batch = BatchWriter(limit: Self.batchBytes)
+                let batch = BatchWriter(limit: records.freshness == nil ? Self.batchBytes : Self.freshBatchBytes)
                 return try await RecordStreaming.run(cursor, writer) { record, messages in
                     batch.add(record, ifMatching: filter, to: &messages)
                 }
@@ -61,6 +63,7 @@ package struct TelemetryService: RegistrableRPCService {
             }
             request.spool = spool
         }
+        if asked.freshMilliseconds > 0 { request.freshness = UInt64(asked.freshMilliseconds) * 1_000_000 }
         return request
     }
 }

@@ -53,7 +53,7 @@ package enum RPCConnector {
     /// A connection by TLS, with a certificate of ours.
     package static func secure(
         host: String, port: Int, credentials: TLSCredentials, expecting: Expectation,
-        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, window: Int = 1 << 20,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, window: Int = 256 << 10,
         refused: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> HTTP2ClientTransport.Posix {
         try secure(
@@ -70,7 +70,7 @@ package enum RPCConnector {
     ///   - refused: told why a connection was closed.
     package static func secure(
         host: String, port: Int, as own: ClientIdentity, expecting: Expectation,
-        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, window: Int = 1 << 20,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, window: Int = 256 << 10,
         refused: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> HTTP2ClientTransport.Posix {
         var config = configuration()

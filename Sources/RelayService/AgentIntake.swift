@@ -13,6 +13,8 @@ struct AgentIntake {
     private(set) var malformed: UInt64 = 0
     /// Kinds of which a record of this spool has come or been asked for: before that, gaps mean nothing.
     private var known: Set<SpoolKind> = []
+    /// Losses of each kind since the last record that was passed on.
+    private var untold = SpoolNumbers(repeating: 0)
 
     /// - Parameters:
     ///   - position: where it was left; `nil` for an agent that is read for the first time.
@@ -75,8 +77,11 @@ struct AgentIntake {
             repeated += 1
             return nil
         }
-        // Its own word for what it lost, where there is no number of ours to compare with.
-        missed += known.contains(kind) ? sequence - position.next[kind] : before
+        // Its own word for what it lost, where there is no number of ours to compare with. What was gone before we came is no loss of
+        // those who read here.
+        let gap = sequence - position.next[kind]
+        missed += known.contains(kind) ? gap : before
+        if known.contains(kind) { untold[kind] += gap }
         known.insert(kind)
         position.next[kind] = sequence + 1
         // Only a loss was told.
@@ -88,6 +93,7 @@ struct AgentIntake {
         received += 1
         var rest = agentField
         ProtobufBytes.field(1013, sequence, to: &rest)
-        return FanOutLog.Arrival(kind: kind, payload: payload, rest: rest)
+        defer { untold[kind] = 0 }
+        return FanOutLog.Arrival(kind: kind, payload: payload, rest: rest, lost: untold[kind])
     }
 }

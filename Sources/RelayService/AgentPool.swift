@@ -23,6 +23,7 @@ final class AgentPool: Service {
     private let log: FanOutLog
     private let credentials: TLSCredentials
     private let kinds: Set<SpoolKind>
+    private let freshness: Int
     private let group: any EventLoopGroup
     private let trail: AuditTrail
     private let logger: Logger
@@ -31,13 +32,14 @@ final class AgentPool: Service {
 
     init(
         _ discoveries: [any AgentDiscovery], book: AgentBook, log: FanOutLog, credentials: TLSCredentials,
-        kinds: Set<SpoolKind>, group: any EventLoopGroup, trail: AuditTrail, logger: Logger
+        kinds: Set<SpoolKind>, freshness: Int, group: any EventLoopGroup, trail: AuditTrail, logger: Logger
     ) {
         self.discoveries = discoveries
         self.book = book
         self.log = log
         self.credentials = credentials
         self.kinds = kinds
+        self.freshness = freshness
         self.group = group
         self.trail = trail
         self.logger = logger
@@ -53,7 +55,8 @@ final class AgentPool: Service {
                 }
                 for await _ in changes {
                     for (endpoint, stops) in update() {
-                        group.addTask { await self.read(endpoint, until: stops) }
+                        // What is not taken in is lost to everybody, what does not go out to one client.
+                        group.addTask(priority: .high) { await self.read(endpoint, until: stops) }
                     }
                 }
             }
@@ -94,8 +97,8 @@ final class AgentPool: Service {
             for endpoint in wanted where state.running[endpoint] == nil {
                 let (stream, stop) = AsyncStream.makeStream(of: Void.self)
                 let session = AgentSession(
-                    endpoint, book: book, log: log, credentials: credentials, kinds: kinds, group: group,
-                    trail: trail, logger: logger)
+                    endpoint, book: book, log: log, credentials: credentials, kinds: kinds, freshness: freshness,
+                    group: group, trail: trail, logger: logger)
                 state.running[endpoint] = Running(session: session, stop: stop)
                 fresh.append((endpoint, stream))
             }

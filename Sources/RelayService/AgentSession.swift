@@ -19,22 +19,25 @@ final class AgentSession: Sendable {
     private let logger: Logger
     private let group: any EventLoopGroup
     private let kinds: Set<SpoolKind>
+    /// Milliseconds after which an agent that the relay is too slow for leaves records out; 0 for never.
+    private let freshness: Int
     /// The name in the certificate of the connection that there is.
     private let name = Mutex<String?>(nil)
     private let client = Mutex<GRPCClient<HTTP2ClientTransport.Posix>?>(nil)
     private static let longestPause = Duration.seconds(30)
     /// Of one agent, while the relay has something else to do. The agent's spool is the better place for what waits.
-    private static let window = 64 << 10
+    private static let window = 32 << 10
 
     init(
         _ endpoint: AgentEndpoint, book: AgentBook, log: FanOutLog, credentials: TLSCredentials, kinds: Set<SpoolKind>,
-        group: any EventLoopGroup, trail: AuditTrail, logger: Logger
+        freshness: Int, group: any EventLoopGroup, trail: AuditTrail, logger: Logger
     ) {
         self.endpoint = endpoint
         self.book = book
         self.log = log
         self.credentials = credentials
         self.kinds = kinds
+        self.freshness = freshness
         self.group = group
         self.trail = trail
         self.logger = logger
@@ -105,6 +108,7 @@ final class AgentSession: Sendable {
         let position = book.position(name)
         let request = Portcullis_V1_StreamRequest.with {
             $0.kinds = kinds.map(\.onTheWire)
+            $0.freshMilliseconds = UInt32(freshness)
             // An agent that is new here has what happened before it was found.
             $0.resume = kinds.map { kind in
                 .with {

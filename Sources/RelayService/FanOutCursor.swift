@@ -11,21 +11,28 @@ final class FanOutCursor: RecordCursor {
         var next: SpoolNumbers
     }
 
+    private struct State {
+        var place: Place
+        var gate: FreshnessGate?
+    }
+
     private let log: FanOutLog
     /// A bit for each kind: it is looked at for every record.
     private let wanted: UInt64
-    private let place: Mutex<Place>
+    private let place: Mutex<State>
     private let isCancelled = Atomic<Bool>(false)
-    /// A client that asked for no place wants what happens now: when it is behind by this many nanoseconds, and by more than a
-    /// block, it goes to the newest one. What it leaves out is told like any other loss.
-    private let patience: UInt64?
-    private static let livePatience: UInt64 = 400_000_000
+    /// A client that asked for no place wants what happens now: nanoseconds that it may be behind.
+    static let livePatience: UInt64 = 250_000_000
+    /// Bytes that a client that is to be fresh takes at once: they are getting older until they are written.
+    private static let freshChunk = 64 << 10
+    private let isFresh: Bool
 
-    init(_ log: FanOutLog, wanted: Set<SpoolKind>, place: Place, isLive: Bool) {
+    /// - Parameter gate: `nil` for a client that gets everything that is still there. What it leaves out is told like any other loss.
+    init(_ log: FanOutLog, wanted: Set<SpoolKind>, place: Place, gate: FreshnessGate?) {
         self.log = log
         self.wanted = wanted.reduce(0) { $0 | 1 << UInt64($1.rawValue) }
-        self.place = Mutex(place)
-        patience = isLive ? Self.livePatience : nil
+        isFresh = gate != nil
+        self.place = Mutex(State(place: place, gate: gate))
     }
 
     var spool: UInt64 { log.spool }
@@ -34,7 +41,7 @@ final class FanOutCursor: RecordCursor {
         while true {
             let generation = log.wake.generation
             if isCancelled.load(ordering: .acquiring) || Task.isCancelled { throw CancellationError() }
-            switch place.withLock({ read(&$0, body) }) {
+            switch place.withLock({ read(&$0.place, &$0.gate, body) }) {
             case .given: return
             case .skipped: await Task.yield()
             case .nothing:
@@ -54,24 +61,36 @@ final class FanOutCursor: RecordCursor {
 
     private enum Progress { case given, skipped, nothing }
 
-    private func read(_ place: inout Place, _ body: (RecordView) -> Void) -> Progress {
+    private func read(_ place: inout Place, _ gate: inout FreshnessGate?, _ body: (RecordView) -> Void) -> Progress {
         if place.block == nil { place.block = log.block(behind: nil) }
         guard var block = place.block else { return .nothing }
         if place.offset >= block.length {
-            guard let following = log.block(behind: block.number) else { return .nothing }
+            guard let following = log.block(behind: block.number) else {
+                gate?.caughtUp()
+                return .nothing
+            }
             // Between the look at the length and the next block's beginning more may have come into this one.
             if place.offset >= block.length {
                 (place.block, place.offset) = (following, 0)
                 block = following
             }
         }
-        let end = block.length
-        guard place.offset < end else { return .nothing }
-        if let patience, let entry = block.entry(at: place.offset), let newest = log.newest,
-            newest.number > block.number + 1, Self.isOlder(entry.time, than: patience)
-        {
-            (place.block, place.offset) = (newest, 0)
-            return .skipped
+        var end = block.length
+        guard place.offset < end else {
+            gate?.caughtUp()
+            return .nothing
+        }
+        if isFresh {
+            let oldest = block.entry(at: place.offset)?.time
+            if let newest = log.newest, newest.number > block.number,
+                gate?.bound(
+                    waiting: Self.bytes(from: place, in: block, to: newest), oldest: oldest, now: SpoolWriter.realTime()
+                ) != 0
+            {
+                (place.block, place.offset) = (newest, 0)
+                return .skipped
+            }
+            end = min(end, place.offset + Self.freshChunk)
         }
         var given = false
         while place.offset < end, let entry = block.entry(at: place.offset) {
@@ -90,8 +109,7 @@ final class FanOutCursor: RecordCursor {
         return given ? .given : .skipped
     }
 
-    private static func isOlder(_ time: UInt64, than patience: UInt64) -> Bool {
-        let now = SpoolWriter.realTime()
-        return now > time && now - time > patience
+    private static func bytes(from place: Place, in block: FanOutBlock, to newest: FanOutBlock) -> Int {
+        Int(newest.number - block.number) * FanOutBlock.capacity - place.offset + newest.length
     }
 }

@@ -38,6 +38,9 @@ package final class FanOutLog: RecordSource {
         var kind: SpoolKind
         var payload: UnsafeRawBufferPointer
         var rest: [UInt8]
+        /// Records of its kind that the agent no longer had, and that nobody will get: they have numbers here, too, so that everybody who
+        /// reads is told how many there were.
+        var lost: UInt64 = 0
     }
 
     /// Adds records; their memory is only read during the call.
@@ -54,7 +57,7 @@ package final class FanOutLog: RecordSource {
     }
 
     private func append(_ arrival: Arrival, _ time: UInt64, _ state: inout State) {
-        let sequence = state.next[arrival.kind]
+        let sequence = state.next[arrival.kind] + arrival.lost
         state.next[arrival.kind] = sequence + 1
         state.appended += 1
         if let last = state.blocks.last, last.append(arrival.kind, sequence, time: time, arrival.payload, arrival.rest)
@@ -83,22 +86,24 @@ package final class FanOutLog: RecordSource {
     package var bytes: Int { state.withLock { $0.bytes } }
 
     package func open(_ request: RecordRequest) throws -> any RecordCursor {
-        let (cursor, isLive) = state.withLock { state -> (FanOutCursor.Place, Bool) in
+        let cursor = state.withLock { state -> FanOutCursor.Place in
             var next = SpoolNumbers()
-            var isLive = true
             for (kind, start) in request.starts {
                 switch start {
                 case .now: next[kind] = state.next[kind]
                 case .after(let last):
                     let isSame = request.spool == nil || request.spool == spool
                     next[kind] = isSame ? min(last, state.next[kind] - 1) + 1 : 1
-                    isLive = false
                 }
             }
             let block = state.blocks.last { block in request.starts.keys.allSatisfy { block.first[$0] <= next[$0] } }
-            return (FanOutCursor.Place(block: block ?? state.blocks.first, offset: 0, next: next), isLive)
+            return FanOutCursor.Place(block: block ?? state.blocks.first, offset: 0, next: next)
         }
-        return FanOutCursor(self, wanted: Set(request.starts.keys), place: cursor, isLive: isLive)
+        // Who asks for no place wants what happens now.
+        let freshness = request.freshness ?? (request.isLive ? FanOutCursor.livePatience : nil)
+        return FanOutCursor(
+            self, wanted: Set(request.starts.keys), place: cursor,
+            gate: freshness.map { FreshnessGate(limit: $0, isLive: request.isLive, now: SpoolWriter.realTime()) })
     }
 
     /// The block behind a number; `nil` when that is the newest.

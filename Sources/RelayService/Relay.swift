@@ -5,6 +5,7 @@ import GRPCCore
 import Hummingbird
 import LinuxKernel
 import Logging
+import NIOCore
 import NIOPosix
 import RPCServices
 import RPCTransport
@@ -26,6 +27,8 @@ final class Relay: Sendable {
     /// Binds and opens everything.
     init(_ configuration: RelayConfiguration, logger: Logger) throws {
         let group = MultiThreadedEventLoopGroup.singleton
+        // Threads of their own for what agents send: clients that take all there is do not keep it from coming.
+        let agentGroup = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount / 2))
         let credentials = try TLSCredentials(
             CredentialTexts.read(folder: configuration.tlsFolder, name: "relay"),
             accepting: [.relay, .cli, .controller, .userGateway])
@@ -46,7 +49,7 @@ final class Relay: Sendable {
         let collected: Set<SpoolKind> = configuration.collectsLogs ? [.alert, .log, .message] : [.alert, .message]
         let pool = AgentPool(
             Self.discoveries(configuration), book: book, log: log, credentials: credentials, kinds: collected,
-            group: group, trail: trail, logger: logger)
+            freshness: configuration.freshMilliseconds, group: agentGroup, trail: trail, logger: logger)
         let writer = HistoryWriter(
             history, log: log, book: book, kinds: configuration.keepsLogs ? [.alert, .log] : [.alert], logger: logger)
         let peers = PeerRegistry()

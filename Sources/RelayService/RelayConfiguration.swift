@@ -28,6 +28,8 @@ package struct RelayConfiguration: Sendable, Equatable {
     package var pushAgents: [String] = []
     /// Bytes of memory for the newest records.
     package var memoryBytes = 64 << 20
+    /// Milliseconds after which an agent that the relay is too slow for leaves records out; 0 for never.
+    package var freshMilliseconds = 250
     /// How much history is kept.
     package var history = History.Limits()
     /// Logs are collected, too, not only alerts and messages.
@@ -76,6 +78,7 @@ package struct RelayConfiguration: Sendable, Equatable {
             case "agentHosts": result.agentHosts = try value.list().map { try endpoint($0, isHost: true) }
             case "pushAgents": result.pushAgents = try value.list().map { try $0.text() }
             case "memoryBytes": result.memoryBytes = try value.integer((1 << 20)...(1 << 36))
+            case "freshMilliseconds": result.freshMilliseconds = try value.integer(0...3_600_000)
             case "historyRecords": result.history.records = try value.integer(1000...1_000_000_000)
             case "historyDays": result.history.days = try value.integer(1...3650)
             case "collectLogs": result.collectsLogs = try value.truth()

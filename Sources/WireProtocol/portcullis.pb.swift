@@ -86,6 +86,10 @@ package nonisolated struct Portcullis_V1_StreamRequest: Sendable {
   /// Of a relay: these agents only.
   package var agents: [String] = []
 
+  /// Not 0: once the stream has caught up with what there is, records that would go out older than so many milliseconds while
+  /// more than 256 KiB wait are left out, and counted in `missed`. They stay where they are, and a stream that resumes gets them.
+  package var freshMilliseconds: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -444,7 +448,7 @@ nonisolated extension Portcullis_V1_RecordKind: SwiftProtobuf._ProtoNameProvidin
 
 nonisolated extension Portcullis_V1_StreamRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".StreamRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kinds\0\u{1}resume\0\u{1}filter\0\u{1}agents\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kinds\0\u{1}resume\0\u{1}filter\0\u{1}agents\0\u{3}fresh_milliseconds\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -456,6 +460,7 @@ nonisolated extension Portcullis_V1_StreamRequest: SwiftProtobuf.Message, SwiftP
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.resume) }()
       case 3: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.filter) }()
       case 4: try { try decoder.decodeRepeatedStringField(value: &self.agents) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.freshMilliseconds) }()
       default: break
       }
     }
@@ -474,6 +479,9 @@ nonisolated extension Portcullis_V1_StreamRequest: SwiftProtobuf.Message, SwiftP
     if !self.agents.isEmpty {
       try visitor.visitRepeatedStringField(value: self.agents, fieldNumber: 4)
     }
+    if self.freshMilliseconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.freshMilliseconds, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -482,6 +490,7 @@ nonisolated extension Portcullis_V1_StreamRequest: SwiftProtobuf.Message, SwiftP
     if lhs.resume != rhs.resume {return false}
     if lhs.filter != rhs.filter {return false}
     if lhs.agents != rhs.agents {return false}
+    if lhs.freshMilliseconds != rhs.freshMilliseconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -3,6 +3,7 @@ import Foundation
 import RPCServices
 import Synchronization
 import Testing
+import WireProtocol
 
 @testable import RelayService
 
@@ -84,6 +85,48 @@ import Testing
         #expect(got.count < 2000 && got.last?.text == "fresh!")
         #expect(got.reduce(0) { $0 + Int($1.missed) } + got.count == 10_001)
         #expect(try await read(patient, until: 10_001).count == 10_001)
+    }
+
+    /// What an agent had lost has numbers, too: every client is told of it, once and to the record.
+    @Test func whatAgentsLostIsToldToEverybody() async throws {
+        let log = FanOutLog(limit: 8 << 20)
+        let cursors = try (0..<3).map { _ in try log.open(RecordRequest(starts: [.alert: .now, .log: .now])) }
+        var intake = AgentIntake(
+            name: "node1", position: AgentBook.Position(spool: "a", next: SpoolNumbers()), spool: "a")
+        func batch(_ records: [(SpoolKind, UInt64, UInt64, [UInt8])]) throws -> [UInt8] {
+            try Portcullis_V1_Batch.with {
+                $0.spool = "a"
+                $0.records = records.map { kind, sequence, missed, payload in
+                    .with {
+                        ($0.kind, $0.sequence, $0.missed) = (kind.onTheWire, sequence, missed)
+                        $0.payload = Data(payload)
+                    }
+                }
+            }.serializedBytes()
+        }
+        let alert: [UInt8] = try Feeder_Alert.with { $0.resource = "/x" }.serializedBytes()
+        let entry: [UInt8] = try Feeder_Log.with { $0.resource = "/x" }.serializedBytes()
+        intake.take(try batch([(.alert, 1, 0, alert), (.log, 1, 0, entry)]), into: log)
+        // 99 are gone, and the record that tells of it is none that a client could read.
+        intake.take(try batch([(.alert, 101, 99, [0xff, 0xff]), (.log, 2, 0, entry)]), into: log)
+        intake.take(try batch([(.alert, 102, 0, alert), (.log, 7, 4, entry)]), into: log)
+        intake.take(try batch([(.alert, 103, 0, alert)]), into: log)
+        #expect(intake.missed == 103 && intake.malformed == 1 && intake.received == 6)
+        for cursor in cursors {
+            var (records, missed): ([SpoolKind: Int], [SpoolKind: UInt64]) = ([:], [:])
+            while records.values.reduce(0, +) < 6 {
+                try await cursor.next { record in
+                    records[record.kind, default: 0] += 1
+                    missed[record.kind, default: 0] += record.missed
+                }
+            }
+            #expect(records == [.alert: 3, .log: 3] && missed == [.alert: 99, .log: 4])
+        }
+        // Who is new to the relay has lost nothing that its clients could have had.
+        var other = AgentIntake(name: "node2", position: nil, spool: "b")
+        other.take(try batch([(.alert, 5000, 4999, alert)]), into: log)
+        #expect(log.newestSequence(.alert) == 103)
+        #expect(log.appended == 7)
     }
 
     @Test func readersBesideWritersLoseNothingUntold() async throws {

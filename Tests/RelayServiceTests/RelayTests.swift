@@ -68,6 +68,40 @@ import WireProtocol
         await second.stop()
     }
 
+    /// Agents are faster than a relay that keeps little: what is left out on any of the ways is told to clients, to the record.
+    @Test func whatIsLeftOutIsTold() async throws {
+        let folder = try TestFolder()
+        let agents = try ["node1", "node2"].map { try TestAgent($0, folder.texts(.agent, $0), folder: folder.path) }
+        let relay = try TestRelay(folder) {
+            $0.agents = agents.map { endpoint($0) }
+            $0.memoryBytes = 1 << 20
+            $0.freshMilliseconds = 1
+        }
+        for agent in agents { agent.alert(["/first"]) }
+        _ = try await relay.alerts(2)
+        let total = 20_000
+        let counts = try await relay.withClient { client in
+            let request = Portcullis_V1_StreamRequest.with { $0.kinds = [.alert] }
+            return try await Portcullis_V1_Telemetry.Client(wrapping: client).stream(request) { response in
+                for _ in 0..<10 { for agent in agents { agent.alert((1...(total / 20)).map { "/\($0)" }) } }
+                var (received, missed) = (0, 0)
+                for try await batch in response.messages {
+                    for record in batch.records {
+                        missed += Int(record.missed)
+                        if !record.payload.isEmpty { received += 1 }
+                    }
+                    if received + missed >= total { break }
+                }
+                return (received, missed)
+            }
+        }
+        #expect(counts.0 + counts.1 == total, "\(counts.0) received, \(counts.1) missed")
+        // Booked a moment after it is passed on.
+        try await relay.wait { $0.reduce(0) { $0 + $1.received + $1.missed } == UInt64(total) + 2 }
+        #expect(relay.relay.log.newestSequence(.alert) == UInt64(total) + 2)
+        await relay.stop()
+    }
+
     /// Whoever is at an agent's place and is not that agent is left, and nothing of it is passed on.
     @Test("threat/T02 only the agent that is expected is read") func onlyTheAgentThatIsExpectedIsRead() async throws {
         let folder = try TestFolder()

@@ -43,7 +43,7 @@ struct Metrics: Sendable {
         gauge("memory_bytes", "Memory that holds the newest records.", log.bytes)
         let (written, missed, failures) = writer.counts
         counter("history_written_total", "Records in the history.", written)
-        counter("history_missed_total", "Records that the history was too slow for.", missed)
+        counter("history_missed_total", "Records that agents had lost, or that the history was too slow for.", missed)
         counter("history_failures_total", "Transactions of the history that failed.", failures)
         gauge("requests", "Requests over gRPC that run now.", limits.running)
         counter("requests_refused_total", "Requests over gRPC that were one too many.", limits.refused)
