@@ -157,13 +157,13 @@ struct ConfigurationNode {
         return truth
     }
 
-    func places() throws -> [String] {
-        try list().map {
-            let text = try $0.text()
-            guard TCPSocket.Place(text) != nil else {
-                throw $0.problem("'\(text)' must be ADDRESS:PORT, the address numeric, an IPv6 address in brackets")
-            }
-            return text
+    func place() throws -> String {
+        let text = try text()
+        guard TCPSocket.Place(text) != nil else {
+            throw problem("'\(text)' must be ADDRESS:PORT, the address numeric, an IPv6 address in brackets")
         }
+        return text
     }
+
+    func places() throws -> [String] { try list().map { try $0.place() } }
 }

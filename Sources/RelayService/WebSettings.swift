@@ -10,9 +10,7 @@ package struct WebSettings: Sendable, Equatable {
         var result = WebSettings()
         for (key, value) in try node.fields() {
             switch key {
-            case "listen":
-                guard let place = try value.places().first else { throw value.problem("an address is needed") }
-                result.listen = place
+            case "listen": result.listen = try value.place()
             default: throw value.problem("unknown key '\(key)'")
             }
         }

@@ -22,6 +22,13 @@ final class Background {
 
     var pid: Int32 { process.processIdentifier }
     var isRunning: Bool { process.isRunning }
+    /// CPU that it has used, in clock ticks (10 ms).
+    var ticks: Int {
+        let stat = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
+        // Behind the name, which may be anything: state is the third field, user and system time are the 14th and 15th.
+        let fields = stat.split(separator: ")").last?.split(separator: " ") ?? []
+        return fields.count > 12 ? (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0) : 0
+    }
     var text: String {
         String(decoding: FileManager.default.contents(atPath: output) ?? Data(), as: UTF8.self)
     }

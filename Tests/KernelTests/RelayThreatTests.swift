@@ -1,4 +1,5 @@
 import Foundation
+import LinuxKernel
 import Testing
 
 extension KernelSuite {
@@ -6,6 +7,85 @@ extension KernelSuite {
     @Suite("RelayThreats")
     struct RelayThreatTests {
         private let hostile = TestFiles.package + "/integration/hostile"
+
+        @Test("threat/T28 floods of frames and crafted filters cost no more than honest requests") func floodsOfFrames()
+            throws
+        {
+            let site = try SecureAgent()
+            let free = try TCPSocket.listen(try #require(TCPSocket.Place("127.0.0.1:0")))
+            let web = try TCPSocket.port(of: free.raw)
+            // Given back, so that the relay can have it.
+            _ = consume free
+            let relay = try site.startRelay("web: {listen: \"127.0.0.1:\(web)\"}")
+            let method = "portcullis.v1.Relay/ListAgents"
+            /// Clock ticks of the relay for a flood, and what became of it.
+            func flood(_ kind: String, _ connections: Int, _ count: Int) throws -> (ticks: Int, text: String) {
+                let before = relay.process.ticks
+                let client = try Background(
+                    [
+                        hostile, "flood", kind, "\(relay.port)", site.tls + "/ca.crt", site.tls + "/cli",
+                        "\(connections)", "\(count)", method,
+                    ], folder: site.scratch.outside)
+                #expect(client.wait() == 0, "\(client.text)")
+                // What is still being worked on.
+                #expect(site.call(method, as: "controller", port: relay.port).code == "0")
+                return (relay.process.ticks - before, client.lines.last ?? "")
+            }
+            func requests() throws -> Int {
+                try site.audit(relay.folder).count {
+                    $0["kind"] as? String == "request" && ($0["peer"] as? String)?.hasSuffix("/cli/cli1") == true
+                }
+            }
+            let honest = try flood("honest", 10, 200)
+            #expect(honest.text == "0 closed, 2000 answered", "\(honest)")
+            #expect(try requests() == 2000)
+            let resets = try flood("reset", 10, 10_000)
+            #expect(resets.text == "10 closed, 0 answered", "\(resets)")
+            // Of 100 000 requests few were begun: a connection that resets more than 200 is closed.
+            let begun = try requests() - 2000
+            #expect(begun <= 10 * 250, "\(begun)")
+            let heads = try flood("continuation", 10, 10_000)
+            #expect(heads.text == "10 closed, 0 answered", "\(heads)")
+            #expect(try requests() - 2000 == begun, "a head without an end is no request")
+            for (name, cost) in [("resets", resets.ticks), ("heads", heads.ticks)] {
+                #expect(cost <= 5 * honest.ticks + 100, "\(name): \(cost) ticks, honest: \(honest.ticks)")
+            }
+
+            // The same of the page: what is crafted costs no more than what is not.
+            func page(_ path: String, times: Int, _ more: [String]) -> Shell.Result {
+                Shell.run(
+                    [
+                        "curl", "-sk", "-g", "-m", "60", "--cert", "\(site.tls)/cli.crt", "--key",
+                        "\(site.tls)/cli.key",
+                        "-w", "%{http_code}\n",
+                    ] + more + (0..<times).flatMap { _ in ["-o", "/dev/null", "https://localhost:\(web)\(path)"] })
+            }
+            let session = page(
+                "/api/session", times: 1,
+                [
+                    "-c", site.scratch.outside + "/cookies", "-X", "POST", "-d", "{}", "-H",
+                    "origin: https://localhost:\(web)", "-H", "content-type: application/json",
+                ])
+            #expect(session.output == "200\n", "\(session)")
+            func ask(_ path: String, _ status: String) -> Int {
+                let before = relay.process.ticks
+                let result = page(path, times: 100, ["-b", site.scratch.outside + "/cookies"])
+                #expect(
+                    result.output == String(repeating: status + "\n", count: 100),
+                    "\(path): \(result.output.prefix(40))")
+                return relay.process.ticks - before
+            }
+            let plain = ask("/api/history?policy=p&limit=10", "200")
+            for (path, status) in [
+                ("/api/history?policy=" + String(repeating: "(a+)%2B%25*", count: 40), "200"),
+                ("/api/history?policy=" + String(repeating: "x", count: 4000), "400"),
+                ("/api/events?filter=Resource%3D" + String(repeating: "x", count: 4000), "400"),
+                ("/api/counts?span=31622400&seconds=1", "400"),
+            ] {
+                let cost = ask(path, status)
+                #expect(cost <= 5 * plain + 100, "\(path.prefix(40)): \(cost) ticks, plain: \(plain)")
+            }
+        }
 
         @Test("threat/T30 only known callers read from a relay") func onlyKnownCallers() throws {
             let site = try SecureAgent()

@@ -108,7 +108,9 @@ final class SecureAgent {
     var auditFolder: String { scratch.agentDirectory + "/state/gateway" }
 
     /// Starts a real relay that reads this agent, and returns where it listens.
-    func startRelay() throws -> (port: Int, folder: String, process: Background) {
+    ///
+    /// - Parameter more: lines of its configuration.
+    func startRelay(_ more: String = "") throws -> (port: Int, folder: String, process: Background) {
         let folder = scratch.outside + "/relay"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try """
@@ -116,6 +118,7 @@ final class SecureAgent {
         tlsFolder: \(tls)
         stateDirectory: \(folder)
         agents: [{name: node1, address: "127.0.0.1:\(port)"}]
+        \(more)
         """.write(toFile: folder + "/relay.yaml", atomically: true, encoding: .utf8)
         let relay = try Background(
             [scratch.binaries + "/portcullis-relay", "--config", folder + "/relay.yaml"], folder: scratch.outside)

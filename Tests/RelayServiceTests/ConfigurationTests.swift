@@ -21,6 +21,9 @@ import Testing
             collectLogs: false
             historyLogs: true
             mayChange: true
+            freshMilliseconds: 0
+            pushAgents: ["vm-*"]
+            web: {listen: "127.0.0.1:8443"}
             """
         let configuration = try RelayConfiguration.parse(text, "c.yaml")
         #expect(configuration.listen.count == 2 && configuration.socket == "/run/relay.sock")
@@ -29,10 +32,13 @@ import Testing
         #expect(configuration.agentHosts[0].accepts("node7") && !configuration.agentHosts[0].accepts("xnode"))
         #expect(!configuration.agents[0].accepts("node11"))
         #expect(configuration.history == History.Limits(records: 5000, days: 2))
+        #expect(configuration.freshMilliseconds == 0 && configuration.pushAgents == ["vm-*"])
+        #expect(configuration.web.listen == "127.0.0.1:8443")
         #expect(!configuration.collectsLogs && configuration.keepsLogs && configuration.mayChange)
     }
 
     @Test(arguments: [
+        ("web: {listen: [\"127.0.0.1:1\"]}", "c.yaml:1:15"), ("web: {listen: x}", "c.yaml:1:15"),
         ("listen: [\"0.0.0.0\"]", "c.yaml:1:10"), ("listn: []", "c.yaml:1:8"), ("agents: [{name: x}]", "c.yaml:1:10"),
         ("agents: [{name: x, address: y}]", "c.yaml:1:29"), ("memoryBytes: 5", "c.yaml:1:14"), ("- a", "c.yaml:1:1"),
         ("a: [", "not YAML"), ("agents: [{name: x, address: \"h:0\"}]", "c.yaml:1:29"),

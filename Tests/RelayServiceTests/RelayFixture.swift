@@ -28,6 +28,18 @@ final class TestFolder: Sendable {
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
+    /// Where the programs are: beside the test bundle.
+    static let binaries: String = {
+        for base in CommandLine.arguments + [Bundle.main.bundlePath] {
+            var url = URL(fileURLWithPath: base)
+            while url.path != "/" {
+                url.deleteLastPathComponent()
+                if FileManager.default.isExecutableFile(atPath: url.path + "/portcullisd") { return url.path }
+            }
+        }
+        return ".build/debug"
+    }()
+
     func texts(_ role: PeerRole, _ name: String) throws -> CredentialTexts {
         let identity = try #require(PeerIdentity(trustDomain: "test.example", role: role, name: name))
         let file = "\(role.rawValue)-\(name)"
@@ -119,10 +131,10 @@ final class TestAgent: Sendable {
         wake.signal()
     }
 
-    /// Writes what is no record.
-    func write(raw: [UInt8]) {
+    /// Writes what need not be a record.
+    func write(raw: [UInt8], times: Int = 1) {
         writer.withLock { writer in
-            writer.append(.alert, raw)
+            for _ in 0..<times { writer.append(.alert, raw) }
             writer.flush()
         }
         wake.signal()

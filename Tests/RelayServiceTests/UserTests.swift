@@ -79,25 +79,12 @@ import Testing
                     atPath: folder.authority.path + "/ca.crt", toPath: tls + "/ca.crt")
             }
             return try await WebClient.run(
-                ["env"] + environment + ["sh", "-c", #""$@" 2>&1; echo "exit $?""#, "-", Self.binary] + words + [
+                ["env"] + environment + [
+                    "sh", "-c", #""$@" 2>&1; echo "exit $?""#, "-", TestFolder.binaries + "/portcullis",
+                ] + words + [
                     "--server", "127.0.0.1:\(port)", "--tls-folder", tls,
                 ])
         }
-
-        /// It lies beside the test bundle.
-        static let binary: String = {
-            for base in CommandLine.arguments + [Bundle.main.bundlePath] {
-                var url = URL(fileURLWithPath: base)
-                while url.path != "/" {
-                    url.deleteLastPathComponent()
-                    // The daemon's name is no folder's.
-                    if FileManager.default.isExecutableFile(atPath: url.path + "/portcullisd") {
-                        return url.path + "/portcullis"
-                    }
-                }
-            }
-            return ".build/debug/portcullis"
-        }()
 
         /// Begins a session on the page with a token.
         func session(_ token: String) async throws -> WebClient.Answer {

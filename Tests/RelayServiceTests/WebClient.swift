@@ -103,6 +103,9 @@ final class WebStream: Sendable {
 
     deinit { process.withLock { _ = kill($0.processIdentifier, SIGKILL) } }
 
+    /// The program's.
+    var pid: Int32 { process.withLock { $0.processIdentifier } }
+
     /// What has come so far.
     var text: String { received.withLock { $0 } }
 }
