@@ -156,18 +156,15 @@ package struct AuthorizationInterceptor: ServerInterceptor {
         return try await tokens.user(of: token)
     }
 
-    /// Whatever a token says, nothing that was begun by it goes on for longer (seconds).
-    private static let longest: TimeInterval = 30 * 86_400
-
     /// Runs what was begun with a token for as long as that is valid.
     private static func run(
         until end: Date?, _ body: @escaping @Sendable () async throws -> Metadata
     ) async throws -> Metadata {
-        guard let end else { return try await body() }
+        guard let lifetime = end.map({ TokenLifetime(until: $0) }) else { return try await body() }
         return try await withThrowingTaskGroup(of: Metadata.self) { group in
             group.addTask(operation: body)
             group.addTask {
-                try await Task.sleep(for: .seconds(min(max(0, end.timeIntervalSinceNow), longest)))
+                try await lifetime.wait()
                 throw RPCError(code: .unauthenticated, message: "the token has expired")
             }
             defer { group.cancelAll() }

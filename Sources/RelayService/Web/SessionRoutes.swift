@@ -43,8 +43,7 @@ struct SessionRoutes: Sendable {
                 sessions.noteFailure(address)
                 throw HTTPError(.unauthorized)
             }
-            let rest = Duration.seconds(user.end.timeIntervalSinceNow)
-            issued = sessions.begin(user: user.name, address: address, for: rest)
+            issued = sessions.begin(user: user.name, address: address, tokenEnd: user.end)
         }
         var response = try WebJSON.response(Answer(user: issued.session.user, token: issued.session.token))
         response.headers[.setCookie] = Self.cookie(issued.cookie, maximumAge: 12 * 3600)

@@ -14,6 +14,13 @@ final class WebSessions: Sendable {
         var token: String
         fileprivate var used: ContinuousClock.Instant
         fileprivate var end: ContinuousClock.Instant
+        /// How long the token that was shown is valid; `nil` for a certificate.
+        fileprivate var tokenLifetime: TokenLifetime?
+
+        /// Whether it still is one.
+        fileprivate func isOpen(at now: ContinuousClock.Instant) -> Bool {
+            now < end && tokenLifetime.map { $0.rest() > .zero } ?? true
+        }
     }
 
     /// What a browser is given.
@@ -41,11 +48,12 @@ final class WebSessions: Sendable {
 
     /// Begins a session.
     ///
-    /// - Parameter rest: how long what the user showed is valid.
-    func begin(user: String, address: String, for rest: Duration = .seconds(12 * 3600)) -> Issued {
+    /// - Parameter tokenEnd: when the token ends that the user showed; `nil` for a certificate.
+    func begin(user: String, address: String, tokenEnd: Date? = nil) -> Issued {
         let (cookie, now) = (Self.random(), clock.now)
         let session = Session(
-            user: user, address: address, token: Self.random(), used: now, end: now + min(rest, Self.longest))
+            user: user, address: address, token: Self.random(), used: now, end: now + Self.longest,
+            tokenLifetime: tokenEnd.map { TokenLifetime(until: $0) })
         state.withLock { state in
             if state.sessions.count >= Self.limit,
                 let oldest = state.sessions.min(by: { $0.value.used < $1.value.used })
@@ -62,7 +70,7 @@ final class WebSessions: Sendable {
         let (key, now) = (Self.key(cookie), clock.now)
         return state.withLock { state in
             guard var session = state.sessions[key] else { return nil }
-            guard now - session.used < Self.idle, now < session.end else {
+            guard now - session.used < Self.idle, session.isOpen(at: now) else {
                 state.sessions[key] = nil
                 return nil
             }
@@ -75,7 +83,7 @@ final class WebSessions: Sendable {
     /// Whether it still is one; a stream that is open does not use it.
     func isOpen(_ cookie: String) -> Bool {
         let now = clock.now
-        return state.withLock { $0.sessions[Self.key(cookie)].map { now < $0.end } ?? false }
+        return state.withLock { $0.sessions[Self.key(cookie)].map { $0.isOpen(at: now) } ?? false }
     }
 
     /// Ends a session.
