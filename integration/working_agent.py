@@ -1,4 +1,4 @@
-"""An agent on a file system of its own, and things to do under it; used by soak and faults."""
+"""An agent on a file system of its own, and things to do under it; used by soak, faults and machine-faults."""
 import json
 import os
 import shutil
@@ -9,7 +9,10 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+PATIENCE = 120
 ROLES = ["guardian", "worker", "front"]
+# Of an agent beside others on a machine.
+WITHOUT = ("--no-throttle", "--no-grpc", "--no-packet-filter")
 POLICY = """\
 apiVersion: security.kubearmor.com/v1
 kind: KubeArmorHostPolicy
@@ -28,8 +31,10 @@ spec:
 
 
 class Agent:
-    def __init__(self, binaries, folder, *options):
+    def __init__(self, binaries, folder, options, user=None):
+        """user: who runs it, without privileges; None for root."""
         self.options = options
+        self.become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all"] if user else []
         self.binaries, self.root, self.own = binaries, folder / "root", folder / "agent"
         self.policy, self.errors, self.alerts = self.own / "policies/p.yaml", self.own / "stderr", self.own / "alerts.jsonl"
         self.denied, self.forbidden, self.counts = 0, [], {}
@@ -54,9 +59,8 @@ class Agent:
 
     def start(self):
         command = [
-            self.binaries / "portcullisd", "--policies", self.policy.parent, "--alerts", self.alerts, "--run-directory", self.own / "run",
-            "--state-directory", self.own / "state", "--no-throttle", "--no-grpc", "--no-packet-filter",
-            *self.options]
+            *self.become, self.binaries / "portcullisd", "--policies", self.policy.parent, "--alerts", self.alerts, "--run-directory",
+            self.own / "run", "--state-directory", self.own / "state", *self.options]
         self.agent = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.errors, "w"))
         while "Started to protect" not in self.errors.read_text():
             if self.agent.poll() is not None:
@@ -69,7 +73,7 @@ class Agent:
 
     def tool(self, *arguments, **more):
         return subprocess.run(
-            [self.binaries / "portcullis", *arguments], capture_output=True, text=True, stdin=more.pop("stdin", subprocess.DEVNULL), **more)
+            [*self.become, self.binaries / "portcullis", *arguments], capture_output=True, text=True, stdin=more.pop("stdin", subprocess.DEVNULL), **more)
 
     def pid(self, role):
         return int((self.own / f"run/{role}.pid").read_text())
@@ -153,16 +157,60 @@ class Agent:
         return row
 
 
+class Failed(Exception):
+    """One line for people."""
+
+
+def wait(what, condition):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            if result := condition():
+                return result
+        except (FileNotFoundError, ValueError, ProcessLookupError):
+            pass
+        time.sleep(0.02)
+    raise Failed(f"{what} did not come about")
+
+
+def check(agent, rounds=1):
+    """Forbidden things are refused, permitted ones are done."""
+    for turn in range(rounds):
+        agent.open_files(turn)
+        agent.execute(turn)
+
+
+def accounted(agent):
+    def agrees():
+        counters = agent.status()["counters"]
+        return agent.denied == counters["blocked"] == counters["alerts-generated"] and counters
+    return wait(f"an alert for each of {agent.denied} denials", agrees)
+
+
+def told(agent):
+    """As accounted, where fronts have ended: each counts the alerts of its own life, so those in the file are counted."""
+    def agrees():
+        return agent.denied == agent.status()["counters"]["blocked"] == len(agent.alerts.read_text().splitlines())
+    wait(f"a line for each of {agent.denied} denials", agrees)
+
+
+def replaced(agent, role, pid):
+    return wait(f"another {role}", lambda: agent.pid(role) != pid and agent.pid(role))
+
+
 @contextmanager
-def running(binaries, *options):
+def running(binaries, *options, without=WITHOUT, user=None):
     """An agent whose rules are about a tmpfs of its own, which no mark of it reaches beyond; what it writes is on another."""
     with tempfile.TemporaryDirectory(prefix="portcullis-work.") as name:
         folder = Path(name)
+        folder.chmod(0o755)
         for part in ("root", "agent"):
             (folder / part).mkdir()
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "portcullis-work", folder / part], check=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=0755", "portcullis-work", folder / part], check=True)
         try:
-            agent = Agent(Path(binaries).resolve(), folder, *options)
+            agent = Agent(Path(binaries).resolve(), folder, [*options, *without], user)
+            if user:
+                subprocess.run(["chown", "-R", f"{user}:{user}", folder / "root", folder / "agent"], check=True)
             agent.start()
             try:
                 yield agent
@@ -171,3 +219,24 @@ def running(binaries, *options):
         finally:
             for part in ("root", "agent"):
                 subprocess.run(["umount", "-l", folder / part])
+
+
+def report(what, faults, make):
+    """Prints what each fault of a table has to say, with an agent of its own; the exit code. make: a fault's running agent."""
+    failed = 0
+    for name, fault in faults.items():
+        begun = time.monotonic()
+        try:
+            with make(fault) as agent:
+                try:
+                    text = fault(agent)
+                    if agent.forbidden:
+                        raise Failed(f"let through: {', '.join(agent.forbidden)}")
+                except (Failed, OSError):
+                    print("".join(agent.errors.read_text().splitlines(keepends=True)[-20:]), flush=True)
+                    raise
+        except (Failed, OSError) as failure:
+            text, failed = f"FAILED: {failure}", failed + 1
+        print(f"{name}: {text} ({time.monotonic() - begun:.0f} s)", flush=True)
+    print(f"{what}: {failed} failed" if failed else f"{what}: passed")
+    return 1 if failed else 0

@@ -86,6 +86,19 @@ final class Caretaker: Sendable {
         }
     }
 
+    /// Answers what was kept, when nobody comes to decide it, and goes on keeping.
+    func giveUp() {
+        state.withLock { state in
+            for event in state.held {
+                board.count(.workerLost)
+                _ = Fanotify.respond(
+                    group: event.group, descriptor: event.descriptor, allow: failures.allows(.workerLost))
+                RawDescriptor.close(event.descriptor)
+            }
+            state.held = []
+        }
+    }
+
     private func run() {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 24 * 16, alignment: 8)
         while true {

@@ -43,6 +43,11 @@ final class Guardian {
     private var gateway: GatewayKeeper?
     private var finder: FinderKeeper?
     private var startError: String?
+    /// When a role that could not be started is tried again, CLOCK_MONOTONIC, and why it could not be; empty when all are there.
+    private var retryAt: UInt64 = 0
+    private var obstacle = ""
+    /// Nanoseconds between two tries.
+    private static let retryPause: UInt64 = 200_000_000
 
     /// Everything that can fail does so here, before a process is started or a mark is set.
     ///
@@ -121,8 +126,9 @@ final class Guardian {
             }
             if poll.isReady(3) { readWorker() }
             if poll.isReady(4), let code = readFront() { return code }
-            if poll.isReady(1) { try workerDied() }
-            if poll.isReady(2), let code = try frontDied() { return code }
+            if poll.isReady(1) { workerDied() }
+            if poll.isReady(2), let code = frontDied() { return code }
+            startMissing()
             watch()
             namespaces.tick()
             guard isReady else { continue }
@@ -240,7 +246,7 @@ final class Guardian {
         heartbeatSince = KernelClock.monotonic
     }
 
-    private func workerDied() throws(KernelError) {
+    private func workerDied() {
         guard let process = worker else { return }
         process.close()
         worker = nil
@@ -261,8 +267,26 @@ final class Guardian {
         AgentLog.warning("the worker has ended; a new one is started")
         board.add(.workerRestarts)
         workerStarts.pauseIfExhausted()
-        try startWorker()
-        notifyFront(.roleStarted, process: 1)
+    }
+
+    /// Starts anew what has ended. What that needs may be scarce for a while (memory, processes, open files of the whole machine): it is
+    /// tried again, as without the guardian there would be no rules at all. Meanwhile what nobody decides is denied.
+    private func startMissing() {
+        guard worker == nil || front == nil, KernelClock.monotonic >= retryAt else { return }
+        do {
+            if worker == nil {
+                try startWorker()
+                notifyFront(.roleStarted, process: 1)
+            }
+            if front == nil { try startFront() }
+            obstacle = ""
+        } catch {
+            retryAt = KernelClock.monotonic + Self.retryPause
+            if worker == nil { caretaker.giveUp() }
+            let text = "a role cannot be started: \(error); it is tried again"
+            if text != obstacle { AgentLog.error(text) }
+            obstacle = text
+        }
     }
 
     // MARK: - Front
@@ -322,7 +346,7 @@ final class Guardian {
         return nil
     }
 
-    private func frontDied() throws(KernelError) -> Int32? {
+    private func frontDied() -> Int32? {
         guard let process = front else { return nil }
         _ = readFront()
         process.close()
@@ -336,7 +360,6 @@ final class Guardian {
         AgentLog.warning("the front has ended; a new one is started")
         board.add(.frontRestarts)
         frontStarts.pauseIfExhausted()
-        try startFront()
         return nil
     }
 

@@ -13,17 +13,24 @@ struct RoleProcess {
 
     /// Starts a role: its program with the role as its first arguments, and these descriptors.
     ///
-    /// - Parameter program: the open program; `nil` for the caller's own.
+    /// - Parameters:
+    ///   - program: the open program; `nil` for the caller's own.
+    ///   - channel: closed when the role cannot be started.
     static func start(
         _ role: AgentRole, program: Int32? = nil, _ arguments: [String], _ descriptors: [(Int32, Int32)],
         channel: Int32, _ settings: AgentSettings
     ) throws(KernelError) -> RoleProcess {
-        let child = try ProcessLauncher.spawn(
-            program: program ?? -1, arguments: ["portcullisd", "--role", role.rawValue] + arguments,
-            descriptorMap: descriptors.map { ProcessLauncher.PassedDescriptor(parent: $0.0, child: $0.1) },
-            settings: RolePrivileges.settings(of: role, settings))
-        return RoleProcess(
-            pid: child.pid, pidfd: try Descriptor.duplicating(child.pidDescriptor).release(), channel: channel)
+        do throws(KernelError) {
+            let child = try ProcessLauncher.spawn(
+                program: program ?? -1, arguments: ["portcullisd", "--role", role.rawValue] + arguments,
+                descriptorMap: descriptors.map { ProcessLauncher.PassedDescriptor(parent: $0.0, child: $0.1) },
+                settings: RolePrivileges.settings(of: role, settings))
+            return RoleProcess(
+                pid: child.pid, pidfd: try Descriptor.duplicating(child.pidDescriptor).release(), channel: channel)
+        } catch {
+            RawDescriptor.close(channel)
+            throw error
+        }
     }
 
     /// By number, which is its own until `close` reaps it.

@@ -145,7 +145,7 @@ def python(archive):
     """The modules of Python that a script of a few lines needs."""
     home = Path(os.path.realpath("/usr/bin/python3")).name
     library = Path("/usr/lib") / home
-    folders = [library, *(library / name for name in ("encodings", "collections", "re", "json", "importlib", "ctypes", "multiprocessing", "sqlite3", "concurrent", "concurrent/futures"))]
+    folders = [library, *(library / name for name in ("encodings", "collections", "re", "json", "importlib", "ctypes", "urllib", "multiprocessing", "sqlite3", "concurrent", "concurrent/futures"))]
     for folder in folders:
         for path in sorted(folder.glob("*.py")):
             archive.copy(path, str(path))
