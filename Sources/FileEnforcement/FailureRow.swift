@@ -38,6 +38,8 @@ public enum FailureRow: UInt8, Sendable, CaseIterable {
     case rulesetLost
     /// The kernel had no room for packets that rules logged: they were decided, but nobody is told of them.
     case packetLogOverflow
+    /// So many calls of a tree wait for somebody else that one more was refused (EAGAIN).
+    case callsExhausted
 
     /// The metric's name, as in `status` and on the command line.
     public var name: String {
@@ -59,6 +61,7 @@ public enum FailureRow: UInt8, Sendable, CaseIterable {
         case .rulesetChanged: "ruleset-changed"
         case .rulesetLost: "ruleset-lost"
         case .packetLogOverflow: "packet-log-overflow"
+        case .callsExhausted: "calls-exhausted"
         }
     }
 }

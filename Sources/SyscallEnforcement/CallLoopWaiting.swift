@@ -12,7 +12,8 @@ extension CallLoop {
 
     /// Puts the call at hand aside.
     mutating func hold(_ slot: Int, _ tree: TreeTable.Tree, _ wait: SocketWait?) {
-        guard let held = waiting.reserve() else {
+        guard let held = waiting.reserve(for: slot) else {
+            board.count(.callsExhausted)
             if let wait { RawDescriptor.close(wait.socket) }
             unanswered.finish(notification, nil)
             _ = SystemCallListener.finish(tree.listener, notification.id, result: -Int(EAGAIN))
@@ -131,7 +132,7 @@ extension CallLoop {
     private func end(_ call: WaitingCalls.Call, _ wait: SocketWait?) {
         if let wait { RawDescriptor.close(wait.socket) }
         board.letGo(call.held)
-        waiting.release(call.held)
+        waiting.release(call.held, of: call.slot)
         trees.leave(call.slot)
     }
 }

@@ -31,7 +31,10 @@ final class WaitingCalls: Sendable {
 
     private struct Queue {
         var calls: [Call] = []
-        var freeSlots: [Int] = Array(StatusBoard.waitingCalls)
+        /// Places on the board.
+        var free: [Int] = Array(StatusBoard.waitingCalls)
+        /// How many each tree has, by its slot.
+        var taken = [UInt16](repeating: 0, count: TreeTable.capacity)
     }
 
     private let queue: Mutex<Queue>
@@ -39,15 +42,23 @@ final class WaitingCalls: Sendable {
 
     init() {
         var queue = Queue()
-        queue.calls.reserveCapacity(queue.freeSlots.count)
+        queue.calls.reserveCapacity(queue.free.count)
         self.queue = Mutex(queue)
     }
 
     /// How many there are. Whoever appends one and then sees another thread on duty wakes that: so the order counts.
     var count: Int { number.load(ordering: .sequentiallyConsistent) }
 
-    /// A place on the board for one more; `nil` when there are too many.
-    func reserve() -> Int? { queue.withLock { $0.freeSlots.popLast() } }
+    /// A place on the board for one more of a tree; `nil` when it has as many as there are left for others, so that none can take them all.
+    ///
+    /// - Parameter slot: where the tree is.
+    func reserve(for slot: Int) -> Int? {
+        queue.withLock { queue in
+            guard Int(queue.taken[slot]) < queue.free.count, let held = queue.free.popLast() else { return nil }
+            queue.taken[slot] += 1
+            return held
+        }
+    }
 
     /// Puts a call with a place on the board in line.
     func append(_ call: Call) {
@@ -77,6 +88,11 @@ final class WaitingCalls: Sendable {
         return call
     }
 
-    /// Gives a place on the board back.
-    func release(_ held: Int) { queue.withLock { $0.freeSlots.append(held) } }
+    /// Gives a tree's place on the board back.
+    func release(_ held: Int, of slot: Int) {
+        queue.withLock { queue in
+            queue.free.append(held)
+            queue.taken[slot] -= 1
+        }
+    }
 }

@@ -207,6 +207,41 @@ extension KernelSuite {
             #expect(agent.alerts().isEmpty)
         }
 
+        /// A tree whose calls wait by the hundred leaves room for those of others.
+        @Test func waitingCallsOfATreeLeaveRoomForOthers() throws {
+            let scratch = try Scratch()
+            let agent = try AgentUnderTest.blockingFiles(scratch)
+            let (pipe, other) = (scratch.path("work/pipe"), scratch.path("work/other"))
+            for path in [pipe, other] { try Shell.check("mkfifo", path) }
+            let script = """
+                import os, sys, threading
+                refused = threading.Semaphore(0)
+                def writer():
+                    try: os.close(os.open("\(pipe)", os.O_WRONLY))
+                    except BlockingIOError: refused.release()
+                for _ in range(300): threading.Thread(target=writer).start()
+                for _ in range(172): refused.acquire()
+                print("full", flush=True)
+                """
+            let greedy = try Background(
+                [scratch.binaries + "/portcullis", "run", "--socket", agent.socket, "--", "python3", "-c", script],
+                folder: scratch.outside)
+            #expect(greedy.lines == ["full"], "\(greedy.text)")
+            let reader = try Background(["cat", other], folder: scratch.outside, waits: false)
+            let result = agent.tool("run", "--", "timeout", "60", "sh", "-c", "echo through > \(other)")
+            #expect(result.status == 0, "\(result)")
+            #expect(reader.wait() == 0 && reader.text == "through\n")
+            let failures = agent.tool("status").output.split(separator: "\n").filter {
+                $0.hasPrefix("calls-exhausted ")
+            }
+            #expect(failures.first?.split(separator: " ").last == "172", "\(failures)")
+            #expect(agent.alerts().isEmpty)
+            // They all come to their end when somebody reads.
+            let descriptor = open(pipe, O_RDWR | O_NONBLOCK)
+            defer { close(descriptor) }
+            #expect(descriptor >= 0 && greedy.wait() == 0)
+        }
+
         @Test func aCallThatIsKeptKeepsNoOther() throws {
             let scratch = try Scratch()
             let agent = try AgentUnderTest.blockingFiles(scratch)
