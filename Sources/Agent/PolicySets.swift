@@ -48,16 +48,22 @@ struct PolicySets {
     mutating func make(_ key: Key, generation: UInt64) throws -> PolicySet {
         let compiled = try SnapshotCompiler().compile(
             policies: key.policies, postures: postures, aliases: key.aliases, generation: generation)
-        let (ruleset, packetRules) = RulesetPlanner.plan(
-            key.policies.filter { $0.kind == .network }, PacketDecisions(),
-            RulesetPlanner.Settings(
-                posture: postures.network, generation: generation, logGroup: packetLogGroup,
-                firstRule: compiled.rules.count, workload: SnapshotBundle.set(generation)))
-        let rules = (compiled.rules + packetRules).map { rule in
+        let number = SnapshotBundle.set(generation)
+        var rules = compiled.rules.map { rule in
             var rule = rule
-            rule.workload = SnapshotBundle.set(generation)
+            rule.workload = number
             return rule
         }
+        // Where calls are held they tell who sends what, which no packet does.
+        let decisions =
+            key.isSupervised
+            ? PacketDecisions() : try PacketDecisions(of: compiled.bytes, as: number, describing: &rules)
+        let (ruleset, packetRules) = RulesetPlanner.plan(
+            key.policies.filter { $0.kind == .network }, decisions,
+            RulesetPlanner.Settings(
+                posture: postures.network, generation: generation, logGroup: packetLogGroup,
+                firstRule: rules.count, workload: number))
+        rules += packetRules
         let set = PolicySet(generation: generation, key: key, bytes: compiled.bytes, rules: rules, ruleset: ruleset)
         all.append(set)
         return set

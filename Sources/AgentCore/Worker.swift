@@ -378,6 +378,7 @@ final class Worker {
             let region = try SealedRegion(memory)
             let bundle = try SnapshotBundle(validating: region.bytes, hasHost: false)
             let rules = try NetworkBundle(decoding: UnsafeRawBufferPointer(rebasing: region.bytes[bundle.network]))
+            packets.add(NameRules(bundle, keptBy: region))
             containers.add(bundle, rules, memory: region, isAll: false)
             if isNew { Channel.send(RoleDescriptor.guardian, ChannelMessage(.keepSets), descriptor: memory) }
         } catch { AgentLog.error("policies of containers are not taken in: \(error)") }

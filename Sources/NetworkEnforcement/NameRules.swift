@@ -1,8 +1,22 @@
 import PolicyEngine
 
-/// What the policies of one generation say of queries for names.
+/// What the policies of a bundle say of queries for names.
 public struct NameRules: Sendable {
-    private let snapshots: [UInt64: Snapshot]
+    /// Whose policies they are, as a logged packet tells it.
+    struct Owner: Hashable, Sendable {
+        /// Of the snapshot: that of a set of policies that containers share is its own.
+        var generation: UInt64
+        /// The host, a tree, or the set of policies that a container has.
+        private var part: UInt64
+
+        /// The owner of a rule that a workload's packets are logged by.
+        init(generation: UInt64, workload: UInt64) {
+            self.generation = generation
+            part = SnapshotBundle.isContainer(workload) ? SnapshotBundle.set(generation) : workload
+        }
+    }
+
+    private let snapshots: [Owner: Snapshot]
     /// Keeps the memory of the snapshots.
     private let owner: (any AnyObject & Sendable)?
 
@@ -16,10 +30,16 @@ public struct NameRules: Sendable {
     public init(_ bundle: SnapshotBundle, keptBy owner: any AnyObject & Sendable) {
         snapshots = Dictionary(
             uniqueKeysWithValues: bundle.parts.filter { $0.snapshot.hasRules(in: .dns) }.map {
-                ($0.workload, $0.snapshot)
+                (Owner(generation: $0.snapshot.generation, workload: $0.workload), $0.snapshot)
             })
         self.owner = owner
     }
+
+    /// Nothing in it is about names.
+    var isEmpty: Bool { snapshots.isEmpty }
+
+    /// It has the policies of this owner, and they are about names.
+    func has(_ owner: Owner) -> Bool { snapshots[owner] != nil }
 
     /// A name that a packet asks for, and what becomes of it.
     struct Finding: Equatable {
@@ -36,9 +56,9 @@ public struct NameRules: Sendable {
     ///   - content: what UDP or TCP carries.
     ///   - blockedBy: the rule that refused it; `nil` for a packet that passed.
     func findings(
-        _ content: UnsafeRawBufferPointer, isStream: Bool, blockedBy: RuleID?, of workload: UInt64
+        _ content: UnsafeRawBufferPointer, isStream: Bool, blockedBy: RuleID?, of owner: Owner
     ) -> [Finding] {
-        let snapshot = snapshots[workload]
+        let snapshot = snapshots[owner]
         let found = Self.names(content, isStream: isStream).map { name in
             let verdict = snapshot.map { snapshot in
                 name.text.withUnsafeBytes { snapshot.dnsVerdict(name: $0, source: nil) }

@@ -26,6 +26,8 @@ public final class NetworkEnforcer: Sendable {
         var leftovers: [String] = []
         /// Of the last generations: packets are read some time after they were logged.
         var names: [(generation: UInt64, rules: NameRules)] = []
+        /// Of sets of policies that came since: the next generation brings all that there are.
+        var namesOfSets: [NameRules] = []
     }
 
     /// Generations whose rules on names are kept.
@@ -75,6 +77,7 @@ public final class NetworkEnforcer: Sendable {
             state.names.removeAll { $0.generation == generation }
             state.names.append((generation, names))
             if state.names.count > Self.history { state.names.removeFirst() }
+            state.namesOfSets = []
             if isHeldBack { state.isHeldBack = true }
             openHost(&state)
             return put(ruleset ?? Ruleset(logGroup: 0), SnapshotBundle.host, &state).map { notes in
@@ -84,6 +87,11 @@ public final class NetworkEnforcer: Sendable {
         }
         EventDescriptor.signal(wake)
         return try result.get()
+    }
+
+    /// Takes in what further sets of policies say of names, before a container is put under their rules.
+    public func add(_ names: NameRules) {
+        state.withLock { if !names.isEmpty { $0.namesOfSets.append(names) } }
     }
 
     /// Puts in force what was held back.

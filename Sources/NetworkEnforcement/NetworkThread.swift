@@ -34,7 +34,7 @@ extension NetworkEnforcer {
         state.withLock { state in
             Self.removeLeftovers(&state)
             let now = KernelClock.monotonic
-            let names = state.names
+            let names = state.names.map(\.rules) + state.namesOfSets
             for (workload, table) in state.ended { readLog(table, workload, names, reporter, &memory) }
             state.ended = []
             for (workload, table) in state.tables {
@@ -70,8 +70,8 @@ extension NetworkEnforcer {
     }
 
     private func readLog(
-        _ table: NetworkTable, _ workload: UInt64, _ names: [(generation: UInt64, rules: NameRules)],
-        _ reporter: PacketReporter, _ memory: inout FlowMemory
+        _ table: NetworkTable, _ workload: UInt64, _ names: [NameRules], _ reporter: PacketReporter,
+        _ memory: inout FlowMemory
     ) {
         guard table.logDescriptor >= 0 else { return }
         var told = memory
@@ -87,11 +87,11 @@ extension NetworkEnforcer {
             let name = table.interfaceName(flow.isIngress ? packet.input : packet.output)
             for (index, byte) in name.prefix(15).enumerated() { flow.interface[index] = byte }
             if tag.isQuery {
-                let rules = names.last { $0.generation == tag.generation }?.rules ?? NameRules()
+                let owner = NameRules.Owner(generation: tag.generation, workload: workload)
+                let rules = names.last { $0.has(owner) } ?? NameRules()
                 let findings = rules.findings(
                     parsed.content, isStream: flow.transport == 6,
-                    blockedBy: tag.blocks ? RuleID(rawValue: tag.rule) : nil,
-                    of: workload)
+                    blockedBy: tag.blocks ? RuleID(rawValue: tag.rule) : nil, of: owner)
                 for finding in findings
                 where told.isNew(finding.name, tag, rule: finding.rule, now: KernelClock.monotonic) {
                     board.add(.reportedFlows)

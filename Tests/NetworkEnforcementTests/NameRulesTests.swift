@@ -23,14 +23,18 @@ struct NameRulesTests {
         deinit { bytes.deallocate() }
     }
 
-    private static func rules() throws -> NameRules {
+    private static func compiled() throws -> [UInt8] {
         var policy = Policy(kind: .host, name: "p", position: position)
         policy.dns = [("evil.test", RuleAction.block), ("seen.test", .audit)].map {
             DNSRule(domain: $0, attributes: RuleAttributes(action: $1), position: position)
         }
-        let compiled = try SnapshotCompiler(seed: 1).compile(policies: [policy], postures: Postures(), generation: 1)
-        let memory = Memory(SnapshotBundle.encode([(SnapshotBundle.host, compiled.bytes)]))
-        return NameRules(try SnapshotBundle(validating: memory.bytes), keptBy: memory)
+        return try SnapshotCompiler(seed: 1).compile(policies: [policy], postures: Postures(), generation: 1).bytes
+    }
+
+    private static func rules(of part: UInt64 = SnapshotBundle.host) throws -> NameRules {
+        let memory = Memory(SnapshotBundle.encode([(part, try compiled())]))
+        return NameRules(
+            try SnapshotBundle(validating: memory.bytes, hasHost: part == SnapshotBundle.host), keptBy: memory)
     }
 
     private static func query(_ names: String...) -> [UInt8] {
@@ -44,11 +48,25 @@ struct NameRulesTests {
         let rules = try rules()
         return content.withUnsafeBytes { bytes in
             rules.findings(
-                bytes, isStream: isStream, blockedBy: blockedBy.map(RuleID.init(rawValue:)), of: SnapshotBundle.host
+                bytes, isStream: isStream, blockedBy: blockedBy.map(RuleID.init(rawValue:)),
+                of: NameRules.Owner(generation: 1, workload: SnapshotBundle.host)
             ).map {
                 "\(String(decoding: $0.name, as: UTF8.self)) \($0.rule.rawValue)\($0.isForbidden ? " forbidden" : "")"
             }
         }
+    }
+
+    /// A container's packets tell of a set's generation, whichever bundle it came in.
+    @Test func aContainerHasTheRulesOfItsSet() throws {
+        let container = SnapshotBundle.container(7)
+        let rules = try Self.rules(of: SnapshotBundle.set(1))
+        #expect(rules.has(NameRules.Owner(generation: 1, workload: container)))
+        #expect(!rules.has(NameRules.Owner(generation: 2, workload: container)))
+        #expect(!rules.has(NameRules.Owner(generation: 1, workload: SnapshotBundle.host)))
+        let host = try Self.rules()
+        #expect(host.has(NameRules.Owner(generation: 1, workload: SnapshotBundle.host)))
+        #expect(!host.has(NameRules.Owner(generation: 1, workload: container)))
+        #expect(!rules.isEmpty && NameRules().isEmpty)
     }
 
     @Test func everyNameCounts() throws {
