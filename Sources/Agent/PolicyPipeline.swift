@@ -354,8 +354,10 @@ final class PolicyPipeline {
                 found[number] = (aliases, try set(container, aliases, in: all).number)
             }
             let isSame = found.allSatisfy { containers[$0.key]?.set == $0.value.set }
-            sets.forgetUnused(usedSets.union(found.values.map(\.set)))
-            if let active, active.aliases == host, isSame, unsent.isEmpty, active.store.isEqual(to: change.store) {
+            let forgets = sets.forgetUnused(usedSets.union(found.values.map(\.set)))
+            if let active, active.aliases == host, isSame, !forgets, unsent.isEmpty,
+                active.store.isEqual(to: change.store)
+            {
                 step = .idle
                 change.completion(.activated(generation: active.generation))
                 return advance()

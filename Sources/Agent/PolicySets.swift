@@ -72,12 +72,14 @@ struct PolicySets {
     /// Forgets sets that have not been used for long.
     ///
     /// - Parameter used: the numbers of those in use.
-    mutating func forgetUnused(_ used: Set<UInt64>) {
+    /// - Returns: whether there were any, of which the worker has to be told.
+    mutating func forgetUnused(_ used: Set<UInt64>) -> Bool {
         let idle = all.map(\.number).filter { !used.contains($0) }
         unused = unused.filter { idle.contains($0) } + idle.filter { !unused.contains($0) }
         let gone = Set(unused.prefix(max(0, unused.count - Self.unusedLimit)))
         unused.removeAll { gone.contains($0) }
         all.removeAll { gone.contains($0.number) }
+        return !gone.isEmpty
     }
 
     /// The rule behind an id of a set's snapshot.

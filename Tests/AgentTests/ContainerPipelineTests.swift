@@ -236,6 +236,32 @@ struct ContainerPipelineTests {
         #expect(pipeline.sets.all.count < 100)
     }
 
+    /// Names that lead elsewhere in each root make a set for each container, under policies that never change.
+    @Test func aWorkerForgetsSetsThatNobodyHasToo() throws {
+        let (worker, pipeline) = Self.started(Self.store(Self.policy("web", app: "web")))
+        var known: Set<UInt64> = []
+        var most = 0
+        for id in 1...300 {
+            worker.links[Self.number(id)] = ["/etc/shadow": "/data/\(id)"]
+            let before = worker.heard.count
+            pipeline.start(Self.number(id), Self.container(id)) { #expect($0 == nil) }
+            worker.run()
+            for (message, contents) in worker.heard[before...].map({ ($0.message, $0.contents ?? []) }) {
+                guard message.kind == .sets || message.kind == .snapshot else { continue }
+                try contents.withUnsafeBytes { bytes in
+                    let bundle = try SnapshotBundle(validating: bytes, hasHost: message.kind == .snapshot)
+                    let sets = Set(bundle.sets.map(\.workload))
+                    known = message.kind == .snapshot ? sets : known.union(sets)
+                }
+            }
+            most = max(most, known.count)
+            pipeline.end(Self.number(id))
+        }
+        #expect(most < 100)
+        // Not at every start.
+        #expect(worker.count(.snapshot) < 20)
+    }
+
     @Test func anOriginTravels() throws {
         var origin = ContainerOrigin(process: 4711, id: "web", isStarting: true, isSupervised: false)
         (origin.rootPath, origin.bundle) = ("/a b/\u{1}rootfs", "/x")

@@ -224,10 +224,13 @@ extension KernelSuite {
                 print("full", flush=True)
                 """
             let greedy = try Background(
-                [scratch.binaries + "/portcullis", "run", "--socket", agent.socket, "--", "python3", "-c", script],
+                [
+                    scratch.binaries + "/portcullis", "run", "--socket", agent.socket, "--", "timeout", "120",
+                    "python3", "-c", script,
+                ],
                 folder: scratch.outside)
             #expect(greedy.lines == ["full"], "\(greedy.text)")
-            let reader = try Background(["cat", other], folder: scratch.outside, waits: false)
+            let reader = try Background(["timeout", "60", "cat", other], folder: scratch.outside, waits: false)
             let result = agent.tool("run", "--", "timeout", "60", "sh", "-c", "echo through > \(other)")
             #expect(result.status == 0, "\(result)")
             #expect(reader.wait() == 0 && reader.text == "through\n")
