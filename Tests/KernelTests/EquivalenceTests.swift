@@ -47,7 +47,7 @@ extension KernelSuite {
                 }
                 let direct = try run([])
                 let supervised = try run(["run", "--"])
-                try #require(direct.count >= 400)
+                try #require(direct.count >= Effort.times(400))
                 let difference = zip(direct, supervised).first { $0 != $1 }
                 try #require(
                     difference == nil && direct.count == supervised.count,

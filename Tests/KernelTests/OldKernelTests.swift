@@ -1,4 +1,5 @@
 import Foundation
+import LinuxKernel
 import Testing
 
 extension KernelSuite {
@@ -164,8 +165,13 @@ extension KernelSuite {
             #expect(text.hasPrefix("succeeded 0 refused "), "\(text)")
         }
 
-        @Test func aWallThatTheKernelCannotBuildIsRefusedWithTheReason() throws {
-            let scratch = try Scratch(like: "5.12")
+        /// Kernels without Landlock: one that answers so, and this one if it is one.
+        private static let withoutLandlock: [String?] =
+            FeatureProbe.run().isAvailable("landlock") ? ["5.12"] : ["5.12", nil]
+
+        @Test(arguments: withoutLandlock)
+        func aWallThatTheKernelCannotBuildIsRefusedWithTheReason(kernel: String?) throws {
+            let scratch = try Scratch(like: kernel)
             let agent = try AgentUnderTest(
                 scratch, policies: ["p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)])
             let result = agent.tool("run", "--landlock", "--", "touch", scratch.path("work/ran"))

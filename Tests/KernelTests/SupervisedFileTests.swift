@@ -166,6 +166,45 @@ extension KernelSuite {
             #expect(alerts.first?["Resource"] == scratch.path("prot/secret"))
         }
 
+        /// What is opened for the caller is open, closed on exec where it was asked for, and the lowest number that is free.
+        @Test func whatIsOpenedForTheCallerIsItsOwn() throws {
+            let scratch = try Scratch()
+            let agent = try AgentUnderTest(
+                scratch, policies: ["p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)],
+                options: AgentMode.callsOnly.options)
+            let script = """
+                import ctypes, os
+                os.chdir("\(scratch.path("work"))")
+                os.close(0)
+                kept = os.open("made", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o640)
+                other = ctypes.CDLL(None).open(b"made", os.O_RDONLY)
+                os.write(kept, b"one")
+                print(kept, os.read(other, 9).decode(), os.get_inheritable(kept), os.get_inheritable(other))
+                try: os.open("\(scratch.path("prot/secret"))", os.O_RDONLY)
+                except OSError as error: print(error.errno)
+                """
+            // Python's own open asks for O_CLOEXEC.
+            let result = agent.tool("run", "--", "python3", "-c", script)
+            #expect(result.output == "0 one False True\n13\n", "\(result)")
+            #expect(scratch.text("work/made") == "one")
+            #expect(agent.alerts(atLeast: 1).count == 1)
+        }
+
+        /// A signal calls the thread away from a call that is being performed: the kernel makes it again, where it cannot be told to wait
+        /// (before Linux 5.19), and it must not be done twice.
+        @Test func anInterruptedCallIsDoneOnce() throws {
+            let scratch = try Scratch()
+            let agent = try AgentUnderTest.blockingFiles(scratch)
+            let rounds = Effort.times(1000)
+            let result = agent.tool(
+                "run", "--", AgentUnderTest.binaries + "/portcullis-victim", "interrupted", scratch.path("work"),
+                "\(rounds)")
+            let errors = try #require(Int(result.output.dropFirst("errors ".count).dropLast()), "\(result)")
+            // Without memory for what was done it is a third of three times as many.
+            #expect(errors * 10 <= rounds, "\(errors) of \(rounds)")
+            #expect(agent.alerts().isEmpty)
+        }
+
         @Test func aWriterOfAPipeWaitsForItsReader() throws {
             let scratch = try Scratch()
             let agent = try AgentUnderTest.blockingFiles(scratch)

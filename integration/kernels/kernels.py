@@ -4,14 +4,14 @@ import lzma
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
-MIRROR = os.environ.get("MIRROR", "http://deb.debian.org")
-# Name of the kernel -> where its metapackage is. The package that it depends on has another name with every update.
+# Name of the kernel -> where its metapackage is: archive and distribution. The package that it depends on has another name with every update.
 SOURCES = {
-    "5.10": f"deb {MIRROR}/debian-security bullseye-security main",
-    "6.1": f"deb {MIRROR}/debian bookworm main",
-    "6.12": f"deb {MIRROR}/debian trixie main",
+    "5.10": ("debian-security", "bullseye-security"),
+    "6.1": ("debian", "bookworm"),
+    "6.12": ("debian", "trixie"),
 }
 METAPACKAGE = "linux-image-cloud-amd64"
 # What a running system would load by itself.
@@ -20,6 +20,12 @@ MODULES = """
     nfnetlink_log nf_log_ipv4 nf_log_ipv6 nf_log_syslog nf_conntrack_netlink overlay loop veth dummy tun
 """.split()
 HERE = Path(__file__).resolve().parent
+# How often a mirror is asked that does not answer as it should, and how long is waited in between, in seconds.
+ATTEMPTS, PAUSE = 5, 15
+
+
+class FetchError(Exception):
+    """What apt said."""
 
 
 def cache():
@@ -33,8 +39,17 @@ def shell(script, *arguments):
         ["bash", "-euo", "pipefail", "-c", f'source "{HERE}/../../scripts/apt-root"; {script}', "bash", *map(str, arguments)],
         capture_output=True, text=True)
     if result.returncode != 0:
-        raise SystemExit(f"kernels: {result.stderr.strip() or result.stdout.strip()}")
+        raise FetchError(result.stderr.strip() or result.stdout.strip() or f"ended with {result.returncode}")
     return result.stdout
+
+
+def mirrors(archive):
+    """Where an archive of Debian's may be: where $MIRROR says, or where this machine's apt finds it, and else where everybody does."""
+    if mirror := os.environ.get("MIRROR"):
+        return [f"{mirror}/{archive}"]
+    listed = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)"], capture_output=True, text=True).stdout
+    own = [line.rstrip("/") for line in listed.splitlines()]
+    return list(dict.fromkeys([uri for uri in own if uri.endswith(f"/{archive}")] + [f"http://deb.debian.org/{archive}"]))
 
 
 class Kernel:
@@ -52,8 +67,24 @@ class Kernel:
         self.version = self.image.name.removeprefix("vmlinuz-")
 
     def fetch(self, folder):
+        archive, distribution = SOURCES[self.name]
+        places = mirrors(archive)
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(PAUSE)
+            for place in places:
+                try:
+                    return self.fetch_from(f"deb {place} {distribution} main", folder)
+                except FetchError as error:
+                    problem = str(error)
+        lines = [line for line in problem.splitlines() if line.startswith("E:")] or problem.splitlines()
+        raise SystemExit(
+            f"kernels: Linux {self.name} cannot be fetched from {' or '.join(places)} ({distribution}): {lines[0].removeprefix('E: ')}")
+
+    def fetch_from(self, source, folder):
         shell(
             """
+            rm -rf "$1/apt"
             apt_root "$1/apt" "$2"
             package=$(apt-cache $(apt_options "$1/apt") depends "$3" | sed -n 's/^ *Depends: *\\(linux-image-[0-9].*\\)/\\1/p' | head -1)
             [ -n "$package" ] || { echo "$3 depends on no kernel" >&2; exit 1; }
@@ -63,7 +94,7 @@ class Kernel:
             dpkg-deb -x linux-image-*.deb tree.new
             rm -rf tree apt linux-image-*.deb
             mv tree.new tree
-            """, folder, SOURCES[self.name], METAPACKAGE)
+            """, folder, source, METAPACKAGE)
 
     def modules(self):
         """Contents of the modules that this kernel has of those wanted, in the order in which they are loaded."""

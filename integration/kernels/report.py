@@ -3,14 +3,22 @@
 
 usage: report.py EVENTS
 
-KERNEL-TEST<TAB>test<TAB>IDENTIFIER<TAB>passed|failed|skipped<TAB>CASES<TAB>MILLISECONDS, and issues of what failed.
+KERNEL-TEST<TAB>test<TAB>IDENTIFIER<TAB>passed|failed|skipped<TAB>CASES<TAB>MILLISECONDS, and issues of what failed. The results come once more
+at the end: the kernel writes to the same console, and where it likes.
 """
 import json
 import sys
 
+results = []
+
 
 def say(*fields):
     print("KERNEL-TEST", *fields, sep="\t", flush=True)
+
+
+def result(*fields):
+    results.append(fields)
+    say("test", *fields)
 
 
 def main():
@@ -34,10 +42,12 @@ def main():
             elif kind == "testCaseEnded":
                 cases[test] = cases.get(test, 0) + 1
             elif kind == "testSkipped":
-                say("test", test, "skipped", 1, 0)
+                result(test, "skipped", 1, 0)
             elif kind == "testEnded":
                 milliseconds = round((payload["instant"]["absolute"] - begun.get(test, 0)) * 1000)
-                say("test", test, "failed" if test in failed else "passed", max(1, cases.get(test, 0)), milliseconds)
+                result(test, "failed" if test in failed else "passed", max(1, cases.get(test, 0)), milliseconds)
+    for fields in results:
+        say("test", *fields)
 
 
 main()
