@@ -34,23 +34,33 @@ static void meta(struct pc_nft_rule *rule, uint32_t key) {
     nftnl_expr_set_u32(expression, NFTNL_EXPR_META_DREG, NFT_REG_1);
 }
 
-static void compare(struct pc_nft_rule *rule, uint32_t operator, const void *bytes, uint32_t length) {
+static void compare_in(
+    struct pc_nft_rule *rule, uint32_t source, uint32_t operator, const void *bytes, uint32_t length) {
     struct nftnl_expr *expression = add(rule, "cmp");
     if (expression == NULL)
         return;
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_SREG, source);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_OP, operator);
     nftnl_expr_set(expression, NFTNL_EXPR_CMP_DATA, bytes, length);
 }
 
-static void range(struct pc_nft_rule *rule, const void *first, const void *last, uint32_t length) {
+static void compare(struct pc_nft_rule *rule, uint32_t operator, const void *bytes, uint32_t length) {
+    compare_in(rule, NFT_REG_1, operator, bytes, length);
+}
+
+static void range_in(
+    struct pc_nft_rule *rule, uint32_t source, const void *first, const void *last, uint32_t length) {
     struct nftnl_expr *expression = add(rule, "range");
     if (expression == NULL)
         return;
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_RANGE_SREG, NFT_REG_1);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_RANGE_SREG, source);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_RANGE_OP, NFT_RANGE_EQ);
     nftnl_expr_set(expression, NFTNL_EXPR_RANGE_FROM_DATA, first, length);
     nftnl_expr_set(expression, NFTNL_EXPR_RANGE_TO_DATA, last, length);
+}
+
+static void range(struct pc_nft_rule *rule, const void *first, const void *last, uint32_t length) {
+    range_in(rule, NFT_REG_1, first, last, length);
 }
 
 static void payload(struct pc_nft_rule *rule, uint32_t base, uint32_t offset, uint32_t length) {
@@ -63,17 +73,33 @@ static void payload(struct pc_nft_rule *rule, uint32_t base, uint32_t offset, ui
     nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_LEN, length);
 }
 
-static void mask(struct pc_nft_rule *rule, const void *bits, uint32_t length) {
+// Reads from the transport header on, and returns the register that the bytes are in. Before Linux 6.18 no offset is above 255, but all
+// registers can be filled at once: what lies behind is read from there on, to where the bytes begin a register of their own.
+static uint32_t transport(struct pc_nft_rule *rule, uint32_t offset, uint32_t length, int reads_far) {
+    enum { LAST_OFFSET = 255, REGISTERS = NFT_REG32_15 - NFT_REG32_00 + 1 };
+    uint32_t before =
+        reads_far || offset <= LAST_OFFSET ? 0 : (offset - LAST_OFFSET + NFT_REG32_SIZE - 1) / NFT_REG32_SIZE;
+    if (before * NFT_REG32_SIZE + length > REGISTERS * NFT_REG32_SIZE)
+        pc_nft_fail(rule->batch, -ERANGE);
+    else
+        payload(
+            rule, NFT_PAYLOAD_TRANSPORT_HEADER, offset - before * NFT_REG32_SIZE, length + before * NFT_REG32_SIZE);
+    return before == 0 ? NFT_REG_1 : NFT_REG32_00 + before;
+}
+
+static void mask_in(struct pc_nft_rule *rule, uint32_t place, const void *bits, uint32_t length) {
     static const uint8_t zeros[16];
     struct nftnl_expr *expression = add(rule, "bitwise");
     if (expression == NULL)
         return;
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_BITWISE_SREG, place);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_BITWISE_DREG, place);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_BITWISE_LEN, length);
     nftnl_expr_set(expression, NFTNL_EXPR_BITWISE_MASK, bits, length);
     nftnl_expr_set(expression, NFTNL_EXPR_BITWISE_XOR, zeros, length);
 }
+
+static void mask(struct pc_nft_rule *rule, const void *bits, uint32_t length) { mask_in(rule, NFT_REG_1, bits, length); }
 
 static void lookup(struct pc_nft_rule *rule, const char *set, int decides) {
     struct nftnl_expr *expression = add(rule, "lookup");
@@ -233,19 +259,21 @@ void pc_nft_match_rate(struct pc_nft_rule *rule, uint64_t rate, uint32_t burst) 
 }
 
 void pc_nft_match_payload(
-    struct pc_nft_rule *rule, uint32_t offset, const uint8_t *bits, const uint8_t *bytes, uint32_t length) {
-    payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, offset, length);
+    struct pc_nft_rule *rule, uint32_t offset, const uint8_t *bits, const uint8_t *bytes, uint32_t length,
+    int reads_far) {
+    uint32_t place = transport(rule, offset, length, reads_far);
     if (bits != NULL)
-        mask(rule, bits, length);
-    compare(rule, NFT_CMP_EQ, bytes, length);
+        mask_in(rule, place, bits, length);
+    compare_in(rule, place, NFT_CMP_EQ, bytes, length);
 }
 
-void pc_nft_match_payload_byte(struct pc_nft_rule *rule, uint32_t offset, uint8_t first, uint8_t last) {
-    payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, offset, 1);
+void pc_nft_match_payload_byte(
+    struct pc_nft_rule *rule, uint32_t offset, uint8_t first, uint8_t last, int reads_far) {
+    uint32_t place = transport(rule, offset, 1, reads_far);
     if (first == last)
-        compare(rule, NFT_CMP_EQ, &first, sizeof first);
+        compare_in(rule, place, NFT_CMP_EQ, &first, sizeof first);
     else
-        range(rule, &first, &last, sizeof first);
+        range_in(rule, place, &first, &last, sizeof first);
 }
 
 void pc_nft_match_shorter(struct pc_nft_rule *rule, uint32_t length) {

@@ -67,6 +67,8 @@ public struct PlanNote: Sendable, Hashable {
         case quotaUnavailable
         /// Nobody tells what the network rules refuse.
         case packetsUnlogged
+        /// The kernel does not read packets as far as a name can reach.
+        case namesUnread
         /// The workload shares the host's network, and nothing tells its packets from others'.
         case hostNetwork
         /// A container's rule covers too much of a file system that it shares for marks on objects.
@@ -116,6 +118,8 @@ public struct PlanNote: Sendable, Hashable {
             case .packetsUnfiltered:
                 "no packet filter: the kernel has no nf_tables, the agent may not use it, or it is switched off"
             case .quotaUnavailable: "the kernel's nf_tables has no quotas (nft_quota)"
+            case .namesUnread:
+                "names of more than 242 bytes behind many TCP options pass: nf_tables of this kernel reads no byte after the 316th"
             case .packetsUnlogged: "no alerts of network rules: their log group has another reader, or there is none"
             case .mountsOnly:
                 "on volumes, and on a root that is not a file system of its own (vfs): not through mounts that the container makes itself"

@@ -5,6 +5,9 @@ public struct NetfilterRule {
     /// Which end of a packet an address belongs to.
     public enum Side: UInt8, Sendable { case source, destination }
 
+    /// How many bytes of the transport header and what follows it every kernel reads. Further ones since Linux 6.18.
+    public static let payloadReach = UInt32(PC_NFT_PAYLOAD)
+
     let raw: OpaquePointer
 
     /// The transport (IPPROTO_*).
@@ -56,16 +59,18 @@ public struct NetfilterRule {
     /// At most so many packets a second after a burst.
     public func matchRate(_ perSecond: UInt64, burst: UInt32) { pc_nft_match_rate(raw, perSecond, burst) }
     /// At most 16 bytes from `offset` of the transport header and what follows it. Only the bits of `mask` count, or all when it is empty.
-    public func matchPayload(_ bytes: [UInt8], mask: [UInt8], at offset: UInt32) {
+    /// Without `readsFar` within the first `payloadReach` bytes.
+    public func matchPayload(_ bytes: [UInt8], mask: [UInt8], at offset: UInt32, readsFar: Bool) {
+        let (length, far) = (UInt32(bytes.count), Int32(readsFar ? 1 : 0))
         if mask.count == bytes.count {
-            pc_nft_match_payload(raw, offset, mask, bytes, UInt32(bytes.count))
+            pc_nft_match_payload(raw, offset, mask, bytes, length, far)
         } else {
-            pc_nft_match_payload(raw, offset, nil, bytes, UInt32(bytes.count))
+            pc_nft_match_payload(raw, offset, nil, bytes, length, far)
         }
     }
     /// One byte of the transport header and what follows it.
-    public func matchPayloadByte(_ values: ClosedRange<UInt8>, at offset: UInt32) {
-        pc_nft_match_payload_byte(raw, offset, values.lowerBound, values.upperBound)
+    public func matchPayloadByte(_ values: ClosedRange<UInt8>, at offset: UInt32, readsFar: Bool) {
+        pc_nft_match_payload_byte(raw, offset, values.lowerBound, values.upperBound, readsFar ? 1 : 0)
     }
     /// Packets of less than that many bytes, network header included.
     public func matchShorter(than length: UInt32) { pc_nft_match_shorter(raw, length) }

@@ -23,13 +23,16 @@ public struct NetworkFeatures: OptionSet, Sendable, Hashable {
     /// The class that net_cls gives a socket (nft_meta with CONFIG_CGROUP_NET_CLASSID).
     public static let classes = NetworkFeatures(rawValue: 64)
 
+    /// Offsets in packets of more than 255: bytes beyond `NetfilterRule.payloadReach` can be compared. Since 6.18.
+    public static let farBytes = NetworkFeatures(rawValue: 128)
+
     /// All that a ruleset can use.
-    public static let all: NetworkFeatures = [.tables, .flows, .logs, .rates, .quotas, .cgroups, .classes]
+    public static let all: NetworkFeatures = [.tables, .flows, .logs, .rates, .quotas, .cgroups, .classes, .farBytes]
 
     /// Each with its name, as `probe` prints it.
     public static let names: [(feature: NetworkFeatures, name: String)] = [
         (.tables, "tables"), (.flows, "ct"), (.logs, "log"), (.rates, "limit"), (.quotas, "quota"),
-        (.cgroups, "cgroupv2"), (.classes, "net_cls"),
+        (.cgroups, "cgroupv2"), (.classes, "net_cls"), (.farBytes, "far-bytes"),
     ]
 
     /// Those of this kernel, for the calling process, in its network namespace; none without CAP_NET_ADMIN.
@@ -72,6 +75,7 @@ public struct NetworkFeatures: OptionSet, Sendable, Hashable {
             rule.matches = [.quota("probe")]
         case .cgroups: rule.matches = [.cgroup(id: 1, level: 1)]
         case .classes: rule.matches = [.netClass(1)]
+        case .farBytes: rule.matches = [.transport(17), .payloadByte(offset: 1024, first: 0, last: 0)]
         default:
             ruleset.sets = [
                 Ruleset.Set(
@@ -90,16 +94,31 @@ extension Ruleset.Chain {
     var isOfQuotas: Bool { hook != nil && name.hasSuffix("-quota") }
 }
 
+extension Ruleset.Match {
+    /// Whether it looks at bytes that not every kernel reads.
+    var isFar: Bool {
+        switch self {
+        case .payload(let offset, _, let value): UInt32(offset) + UInt32(value.count) > NetfilterRule.payloadReach
+        case .payloadByte(let offset, _, _): UInt32(offset) >= NetfilterRule.payloadReach
+        default: false
+        }
+    }
+}
+
 extension Ruleset {
     /// The rules that a kernel with these features can have.
     func reduced(to features: NetworkFeatures) -> Ruleset {
         guard features.contains([.tables, .flows]) else { return Ruleset(logGroup: logGroup) }
         var result = self
+        result.readsFar = features.contains(.farBytes)
         if !features.contains(.quotas) {
             result.quotas = []
             result.chains.removeAll(where: \.isOfQuotas)
         }
         for index in result.chains.indices {
+            if !features.contains(.farBytes) {
+                result.chains[index].rules.removeAll { $0.matches.contains(where: \.isFar) }
+            }
             for rule in result.chains[index].rules.indices {
                 if !features.contains(.logs) { result.chains[index].rules[rule].log = nil }
                 if !features.contains(.rates) {
@@ -117,7 +136,10 @@ extension Ruleset {
         guard !isEmpty else { return [] }
         var result: NetworkFeatures = [.tables, .flows]
         if !quotas.isEmpty { result.insert(.quotas) }
-        for rule in chains.flatMap(\.rules) where rule.log != nil { result.insert(.logs) }
+        for rule in chains.lazy.flatMap(\.rules) {
+            if rule.log != nil { result.insert(.logs) }
+            if rule.matches.contains(where: \.isFar) { result.insert(.farBytes) }
+        }
         return result
     }
 }

@@ -139,6 +139,9 @@ public struct Ruleset: Sendable, Hashable {
     /// Chains without a hook may stand anywhere.
     public var chains: [Chain] = []
 
+    /// Whether the kernel takes offsets in packets of more than 255; without them it is asked for such bytes in another way.
+    var readsFar = true
+
     /// Nothing is to be done to any packet: there is no table.
     public var isEmpty: Bool { chains.isEmpty }
 

@@ -44,7 +44,7 @@ extension Ruleset {
         }
         for chain in chains {
             for rule in chain.rules {
-                batch.addRule(chain: chain.name, label: "rule in \(chain.name)") { rule.build($0, logGroup) }
+                batch.addRule(chain: chain.name, label: "rule in \(chain.name)") { rule.build($0, self) }
             }
         }
         return batch
@@ -129,9 +129,9 @@ extension Ruleset.Set {
 }
 
 extension Ruleset.Rule {
-    fileprivate func build(_ rule: NetfilterRule, _ logGroup: UInt16) {
-        for match in matches { match.build(rule) }
-        if let log { rule.log(group: logGroup, prefix: log, bytes: logBytes) }
+    fileprivate func build(_ rule: NetfilterRule, _ ruleset: Ruleset) {
+        for match in matches { match.build(rule, readsFar: ruleset.readsFar) }
+        if let log { rule.log(group: ruleset.logGroup, prefix: log, bytes: logBytes) }
         if counts { rule.count() }
         switch action {
         case .decide(let verdict): rule.decide(verdict.kernel)
@@ -144,7 +144,7 @@ extension Ruleset.Rule {
 }
 
 extension Ruleset.Match {
-    fileprivate func build(_ rule: NetfilterRule) {
+    fileprivate func build(_ rule: NetfilterRule, readsFar: Bool) {
         switch self {
         case .interface(let hook, let name): rule.matchInterface(name, isOutput: hook == .output)
         case .interfaces(let hook, let set): rule.matchInterfaces(set: set, isOutput: hook == .output)
@@ -162,9 +162,10 @@ extension Ruleset.Match {
         case .users(let first, let last): rule.matchUsers(first...max(first, last))
         case .quota(let name): rule.matchQuota(name)
         case .rate(let rate, let burst): rule.matchRate(rate, burst: burst)
-        case .payload(let offset, let mask, let value): rule.matchPayload(value, mask: mask, at: UInt32(offset))
+        case .payload(let offset, let mask, let value):
+            rule.matchPayload(value, mask: mask, at: UInt32(offset), readsFar: readsFar)
         case .payloadByte(let offset, let first, let last):
-            rule.matchPayloadByte(first...max(first, last), at: UInt32(offset))
+            rule.matchPayloadByte(first...max(first, last), at: UInt32(offset), readsFar: readsFar)
         case .shorter(let length): rule.matchShorter(than: UInt32(length))
         }
     }

@@ -49,6 +49,7 @@ extension Ruleset {
         if !missing.isDisjoint(with: [.tables, .flows]) { return notes(.packetsUnfiltered) }
         var notes: [PlanNote] = []
         if missing.contains(.logs) { notes.append(PlanNote(rule: .none, gap: .packetsUnlogged)) }
+        if missing.contains(.farBytes) { notes.append(PlanNote(rule: .none, gap: .namesUnread)) }
         if missing.contains(.quotas) { notes += quotaRules.map { PlanNote(rule: $0, gap: .quotaUnavailable) } }
         return notes
     }

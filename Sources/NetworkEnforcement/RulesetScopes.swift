@@ -27,6 +27,7 @@ extension Ruleset {
         var entrances: [Chain] = []
         for scoped in workloads where !scoped.ruleset.isEmpty {
             if result.isEmpty { result.logGroup = scoped.ruleset.logGroup }
+            result.readsFar = result.readsFar && scoped.ruleset.readsFar
             let part = scoped.ruleset.owned(by: scoped.workload)
             for var chain in part.chains {
                 guard let hook = chain.hook else {

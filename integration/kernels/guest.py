@@ -11,7 +11,7 @@ from pathlib import Path
 # What the tests run besides our own programs. A test that needs more is to be added here, or is not run in guests (suites.py).
 PROGRAMS = """
     bash sh env cat touch timeout ip unshare umount mkdir rmdir chmod setpriv mount mv chown script rm nsenter nft mkfs.ext4 ls cp ln
-    stat true false sleep ps kill losetup id date truncate dd head tail grep sed tr wc sort find readlink chroot mktemp python3
+    stat true false sleep ps kill losetup id date truncate dd head tail grep sed tr wc sort uniq find readlink chroot mktemp python3
     echo printf test seq tee cut uname hostname busybox basename dirname mknod pivot_root ldd dash apt apt-get unlink getent pgrep sysctl diff cmp mkfifo nohup nice env pwd sha256sum tac touch sync tty yes xargs flock setsid ipcmk ipcs ipcrm
 """.split()
 FILES = ["/etc/services", "/etc/protocols"]
@@ -19,6 +19,7 @@ TEXTS = {
     "/etc/passwd": "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
     "/etc/group": "root:x:0:\nnogroup:x:65534:\n",
     "/etc/hosts": "127.0.0.1 localhost\n",
+    "/etc/resolv.conf": "",
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n",
 }
 

@@ -8,6 +8,8 @@
 #define PC_NFT_NAME 256
 /// Bytes of an interface's name as the kernel compares it.
 #define PC_NFT_INTERFACE 16
+/// Bytes of the transport header and what follows it that every kernel reads.
+#define PC_NFT_PAYLOAD 316
 
 /// The transaction. Whatever goes wrong while it is built is kept, and returned by `pc_nft_batch_error`.
 struct pc_nft_batch;
@@ -115,11 +117,14 @@ void pc_nft_match_users(struct pc_nft_rule *rule, uint32_t first, uint32_t last)
 void pc_nft_match_quota(struct pc_nft_rule *rule, const char *quota);
 /// At most `rate` packets a second, after a burst.
 void pc_nft_match_rate(struct pc_nft_rule *rule, uint64_t rate, uint32_t burst);
-/// Bytes from `offset` of the transport header and what follows it; only the bits of `mask` count. At most 16 bytes.
+/// Bytes from `offset` of the transport header and what follows it; only the bits of `mask` count. At most 16 bytes. Every kernel reads the
+/// first PC_NFT_PAYLOAD bytes, and those that take an offset of more than 255 further ones (`reads_far`).
 void pc_nft_match_payload(
-    struct pc_nft_rule *rule, uint32_t offset, const uint8_t *_Nullable mask, const uint8_t *bytes, uint32_t length);
+    struct pc_nft_rule *rule, uint32_t offset, const uint8_t *_Nullable mask, const uint8_t *bytes, uint32_t length,
+    int reads_far);
 /// The byte at `offset` of the transport header and what follows it is between `first` and `last`.
-void pc_nft_match_payload_byte(struct pc_nft_rule *rule, uint32_t offset, uint8_t first, uint8_t last);
+void pc_nft_match_payload_byte(
+    struct pc_nft_rule *rule, uint32_t offset, uint8_t first, uint8_t last, int reads_far);
 /// The packet has less than that many bytes, network header included.
 void pc_nft_match_shorter(struct pc_nft_rule *rule, uint32_t length);
 

@@ -220,7 +220,7 @@ extension KernelSuite {
             for round in 1...100 {
                 let text = (round % 2 == 0 ? Self.files : other).replacingOccurrences(of: "@", with: scratch.root)
                 let result = agent.tool("apply", "-f", "-", input: text)
-                #expect(result.status == 0, "\(result)")
+                #expect(result.status == 0, "round \(round): \(result) \(agent.log.suffix(600))")
             }
             try scratch.write("work/stop", "")
             let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
