@@ -68,7 +68,7 @@ final class AgentUnderTest {
         process = try Child(command + arguments + options, streams)
         while !log.contains("Started to protect") {
             if !process.isRunning { throw ScratchError(text: "the agent has ended: \(log)") }
-            if Date().timeIntervalSince(start) > 120 {
+            if Date().timeIntervalSince(start) > Effort.patience(120) {
                 throw ScratchError(text: "the agent does not start: \(log)")
             }
             Self.pause()
@@ -97,7 +97,7 @@ final class AgentUnderTest {
     /// The alerts so far, waiting until there are at least `count` of them that match and then a little longer, so that a
     /// doubled one is seen too.
     func alerts(atLeast count: Int = 0, where matches: (Alert) -> Bool = { _ in true }) -> [Alert] {
-        let end = Date().addingTimeInterval(60)
+        let end = Date().addingTimeInterval(Effort.patience(60))
         while read().filter(matches).count < count && Date() < end { Self.pause() }
         Thread.sleep(forTimeInterval: 0.06)
         return read().filter(matches)
@@ -188,7 +188,7 @@ final class AgentUnderTest {
 
     /// Waits until something is so; a failure if it never is.
     static func wait(sourceLocation: SourceLocation = #_sourceLocation, until isSo: () throws -> Bool) rethrows {
-        let end = Date().addingTimeInterval(90)
+        let end = Date().addingTimeInterval(Effort.patience(90))
         while try !isSo() {
             guard Date() < end else {
                 Issue.record("it never came to be", sourceLocation: sourceLocation)

@@ -14,7 +14,7 @@ final class Background {
         process.standardOutput = FileHandle(forWritingAtPath: output)
         process.standardError = FileHandle(forWritingAtPath: output)
         try Shell.withoutBlockedSignals { try process.run() }
-        let end = Date().addingTimeInterval(60)
+        let end = Date().addingTimeInterval(Effort.patience(60))
         while waits, lines.count < 1, process.isRunning, Date() < end { AgentUnderTest.pause() }
     }
 

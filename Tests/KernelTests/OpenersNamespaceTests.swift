@@ -73,7 +73,7 @@ extension KernelSuite {
             let script = """
                 import os
                 opened = denied = won = 0
-                while opened < 2000 or denied < 2000:
+                while min(opened, denied) < \(Effort.times(2000)):
                     try:
                         with open("\(link)") as file: text = file.read()
                         opened += 1
