@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <seccomp.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,61 +86,22 @@ static int prepare(char **a) {
     return 0;
 }
 
-// ALLOWED FORBIDDEN SECONDS
-int do_race_exec(char **a) { return prepare(a) < 0 || race_executions(atoi(a[2])) < 0 ? failed() : 0; }
+static int opens(char **a) { return prepare(a) < 0 ? -1 : race(atoi(a[2])); }
+static int executes(char **a) { return prepare(a) < 0 ? -1 : race_executions(atoi(a[2])); }
+
+// The path, which the kernel reads again.
+static int is_forbidden_path(struct seccomp_notif *request, int pidfd, char **a) {
+    (void)pidfd;
+    char path[4096] = "";
+    uintptr_t address = (uintptr_t)request->data.args[request->data.nr == SYS_openat ? 1 : 0];
+    struct iovec ours = {path, strlen(a[1]) + 1}, theirs = {(void *)address, strlen(a[1]) + 1};
+    process_vm_readv((pid_t)request->pid, &ours, 1, &theirs, 1, 0);
+    return strcmp(path, a[1]) == 0;
+}
 
 // ALLOWED FORBIDDEN ROUNDS
-int do_race(char **a) { return prepare(a) < 0 || race(atoi(a[2])) < 0 ? failed() : 0; }
-
-static int supervise(int listener, const char *forbidden, int argument) {
-    struct seccomp_notif *request;
-    struct seccomp_notif_resp *response;
-    if (seccomp_notify_alloc(&request, &response) < 0) return -1;
-    for (;;) {
-        memset(request, 0, sizeof *request);
-        if (seccomp_notify_receive(listener, request) < 0) return errno == EINTR ? 0 : -1;
-        char path[4096] = "";
-        struct iovec ours = {path, strlen(forbidden) + 1}, theirs = {(void *)(uintptr_t)request->data.args[argument], strlen(forbidden) + 1};
-        process_vm_readv((pid_t)request->pid, &ours, 1, &theirs, 1, 0);
-        int isForbidden = strcmp(path, forbidden) == 0;
-        *response = (struct seccomp_notif_resp){
-            .id = request->id,
-            .error = isForbidden ? -EACCES : 0,
-            // The mistake: the kernel reads the path again.
-            .flags = isForbidden ? 0 : SECCOMP_USER_NOTIF_FLAG_CONTINUE,
-        };
-        seccomp_notify_respond(listener, response);
-    }
-}
-
-// The same under a supervisor that looks at the path and then lets the call go on.
-static int race_control(char **a, int call, int argument, int (*run)(int)) {
-    if (prepare(a) < 0) return failed();
-    // The child's listener, by its number there.
-    int *number = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    *number = -1;
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-        if (seccomp_rule_add(filter, SCMP_ACT_NOTIFY, call, 0) < 0 || seccomp_load(filter) < 0) _exit(1);
-        *number = seccomp_notify_fd(filter);
-        int error = run(atoi(a[2]));
-        fflush(stdout);
-        _exit(error < 0);
-    }
-    while (*(volatile int *)number < 0 && waitpid(child, NULL, WNOHANG) == 0) usleep(1000);
-    int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
-    int listener = (int)syscall(SYS_pidfd_getfd, pidfd, *number, 0);
-    if (listener < 0) return failed();
-    pid_t supervisor = fork();
-    if (supervisor == 0) _exit(supervise(listener, a[1], argument) < 0);
-    int status;
-    waitpid(child, &status, 0);
-    kill(supervisor, 9);
-    waitpid(supervisor, NULL, 0);
-    return status == 0 ? 0 : 10;
-}
-
-int do_race_control(char **a) { return race_control(a, SCMP_SYS(openat), 1, race); }
-int do_race_exec_control(char **a) { return race_control(a, SCMP_SYS(execve), 0, race_executions); }
+int do_race(char **a) { return opens(a) < 0 ? failed() : 0; }
+// ALLOWED FORBIDDEN SECONDS
+int do_race_exec(char **a) { return executes(a) < 0 ? failed() : 0; }
+int do_race_control(char **a) { return careless(a, SCMP_SYS(openat), is_forbidden_path, opens); }
+int do_race_exec_control(char **a) { return careless(a, SCMP_SYS(execve), is_forbidden_path, executes); }

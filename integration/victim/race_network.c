@@ -7,7 +7,6 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <seccomp.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static atomic_int over;
@@ -112,64 +110,30 @@ static int rewritten_queries(char **a) {
 // PLACE ALLOWED FORBIDDEN ROUNDS
 int do_race_query(char **a) { return rewritten_queries(a) < 0 ? failed() : 0; }
 
-// Looks at what the caller has open, or at what it sends, and then lets the call go on.
-static int supervise(int listener, pid_t process, const char *forbidden) {
-    struct seccomp_notif *request;
-    struct seccomp_notif_resp *response;
-    if (seccomp_notify_alloc(&request, &response) < 0) return -1;
-    int pidfd = (int)syscall(SYS_pidfd_open, process, 0);
-    for (;;) {
-        memset(request, 0, sizeof *request);
-        if (seccomp_notify_receive(listener, request) < 0) return errno == EINTR ? 0 : -1;
-        int isForbidden;
-        if (forbidden) {
-            unsigned char text[64] = {0}, named[64];
-            size_t count = question(named, forbidden);
-            struct iovec ours = {text, count}, theirs = {(void *)(uintptr_t)request->data.args[1], count};
-            process_vm_readv((pid_t)request->pid, &ours, 1, &theirs, 1, 0);
-            isForbidden = memcmp(text, named, count) == 0;
-        } else {
-            int domain = 0, copy = (int)syscall(SYS_pidfd_getfd, pidfd, (int)request->data.args[0], 0);
-            socklen_t size = sizeof domain;
-            getsockopt(copy, SOL_SOCKET, SO_DOMAIN, &domain, &size);
-            close(copy);
-            isForbidden = domain == AF_INET;
-        }
-        *response = (struct seccomp_notif_resp){
-            .id = request->id,
-            .error = isForbidden ? -EACCES : 0,
-            // The mistake.
-            .flags = isForbidden ? 0 : SECCOMP_USER_NOTIF_FLAG_CONTINUE,
-        };
-        seccomp_notify_respond(listener, response);
-    }
+// What is asked by the message that the caller sends.
+static int is_forbidden_query(struct seccomp_notif *request, int pidfd, char **a) {
+    (void)pidfd;
+    unsigned char text[64] = {0}, named[64];
+    size_t count = question(named, a[2]);
+    struct iovec ours = {text, count}, theirs = {(void *)(uintptr_t)request->data.args[1], count};
+    process_vm_readv((pid_t)request->pid, &ours, 1, &theirs, 1, 0);
+    return memcmp(text, named, count) == 0;
 }
 
-static int control(char **a, const char *forbidden, int (*run)(char **)) {
-    int *listener_number = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    *listener_number = -1;
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-        if (seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(sendto), 0) < 0 || seccomp_load(filter) < 0) _exit(1);
-        *listener_number = seccomp_notify_fd(filter);
-        int error = run(a);
-        fflush(stdout);
-        _exit(error < 0);
-    }
-    while (*(volatile int *)listener_number < 0 && waitpid(child, NULL, WNOHANG) == 0) usleep(1000);
-    int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
-    int listener = (int)syscall(SYS_pidfd_getfd, pidfd, *listener_number, 0);
-    if (listener < 0) return failed();
-    pid_t supervisor = fork();
-    if (supervisor == 0) _exit(supervise(listener, child, forbidden) < 0);
-    int status;
-    waitpid(child, &status, 0);
-    kill(supervisor, 9);
-    waitpid(supervisor, NULL, 0);
-    return status == 0 ? 0 : 10;
+// What the caller has open.
+static int is_forbidden_socket(struct seccomp_notif *request, int pidfd, char **a) {
+    (void)a;
+    int domain = 0, copy = (int)syscall(SYS_pidfd_getfd, pidfd, (int)request->data.args[0], 0);
+    socklen_t size = sizeof domain;
+    getsockopt(copy, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+    close(copy);
+    return domain == AF_INET;
 }
 
-int do_race_socket_control(char **a) { return control(a, NULL, swapped_sends); }
-int do_race_query_control(char **a) { return control(a, a[2], rewritten_queries); }
+int do_race_socket_control(char **a) {
+    return careless(a, SCMP_SYS(sendto), is_forbidden_socket, swapped_sends);
+}
+
+int do_race_query_control(char **a) {
+    return careless(a, SCMP_SYS(sendto), is_forbidden_query, rewritten_queries);
+}

@@ -5,6 +5,12 @@ int failed(void);
 /// Prints "ok", or what errno says if `result` is negative.
 int done(long result);
 
+struct seccomp_notif;
+/// Whether a call is one that is to be refused; `pidfd` is the caller's.
+typedef int look_function(struct seccomp_notif *call, int pidfd, char **arguments);
+/// Runs `run` in a child under a supervisor that looks at a call and then lets it go on: the control of a race.
+int careless(char **arguments, int call, look_function *is_forbidden, int (*run)(char **));
+
 int do_socket(char **arguments);
 int do_socketpair(char **arguments);
 int do_daemon_socket(char **arguments);
@@ -12,6 +18,10 @@ int do_unix_bind(char **arguments);
 int do_other_binds(char **arguments);
 int do_hammer_socket(char **arguments);
 int do_send_udp(char **arguments);
+
+int do_unix_serve(char **arguments);
+int do_unix_connect(char **arguments);
+int do_unix_full(char **arguments);
 
 int do_query(char **arguments);
 int do_with_socket(char **arguments);
@@ -33,6 +43,8 @@ int do_race_socket(char **arguments);
 int do_race_socket_control(char **arguments);
 int do_race_query(char **arguments);
 int do_race_query_control(char **arguments);
+int do_race_connect(char **arguments);
+int do_race_connect_control(char **arguments);
 
 int do_syscall(char **arguments);
 int do_int80(char **arguments);
