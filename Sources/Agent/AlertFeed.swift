@@ -85,7 +85,8 @@ final class AlertFeed {
         if record.header.flags.contains(.failurePolicy) {
             let row = FailureRow(rawValue: UInt8(truncatingIfNeeded: record.header.noticeCode))
             return RuleMetadata(
-                policyName: "AgentFailure", message: row?.name ?? "", action: action, isHostPolicy: isHost)
+                policyName: row == .managerAsked ? "SupervisedTree" : "AgentFailure", message: row?.name ?? "",
+                action: action, isHostPolicy: isHost)
         }
         if id == .patternLimit {
             return RuleMetadata(

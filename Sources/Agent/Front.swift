@@ -88,7 +88,8 @@ final class Front {
         let makePipeline = { [board, node] (worker: Int32, seesEvents: Bool) in
             PolicyPipeline(
                 node: node, postures: settings.postures, seesEvents: seesEvents, visibility: settings.visible.host,
-                packetLogGroup: settings.packetLogGroup, newNumber: { board.next(.numbers) },
+                guardsManagers: !settings.failures.allows(.managerAsked), packetLogGroup: settings.packetLogGroup,
+                newNumber: { board.next(.numbers) },
                 send: { message, contents in
                     guard let contents else { return Channel.send(worker, message) }
                     guard let memory = try? SealedRegion.seal(contents, name: "portcullis-policies") else {

@@ -85,6 +85,7 @@ final class PolicyPipeline {
     private let postures: Postures
     private let seesEvents: Bool
     private let visibility: Visibility
+    private let guardsManagers: Bool
     private let packetLogGroup: UInt16
     private let send: (ChannelMessage, [UInt8]?) -> Bool
     private var step = Step.idle
@@ -109,18 +110,20 @@ final class PolicyPipeline {
     /// - Parameters:
     ///   - seesEvents: there is fanotify; without it trees decide all as system calls.
     ///   - visibility: what trees are told of although no rule is about it.
+    ///   - guardsManagers: trees may not have others start programs for them.
     ///   - packetLogGroup: where rules for packets report.
     ///   - newNumber: gives a greater number each time, and none that a predecessor got: for generations, sets and questions.
     ///   - send: sends a message to the worker, with sealed memory of the bytes.
     init(
         node: NodeLabels, postures: Postures, seesEvents: Bool = true, visibility: Visibility = [],
-        packetLogGroup: UInt16 = 0,
+        guardsManagers: Bool = true, packetLogGroup: UInt16 = 0,
         newNumber: @escaping () -> UInt64, send: @escaping (ChannelMessage, [UInt8]?) -> Bool
     ) {
         self.node = node
         self.postures = postures
         self.seesEvents = seesEvents
         self.visibility = visibility
+        self.guardsManagers = guardsManagers
         self.packetLogGroup = packetLogGroup
         self.send = send
         sets = PolicySets(postures: postures, packetLogGroup: packetLogGroup)
@@ -442,7 +445,8 @@ final class PolicyPipeline {
             needs.add(try TreeNeeds(compiled, seesEvents: seesEvents, visibility: visibility))
             needs.calls.isWorkload = true
         }
-        return try needs.filters(gaps: StatusReport.gaps(ofTree: rules, seesEvents: seesEvents), &programs)
+        return try needs.filters(
+            guardsManagers: guardsManagers, gaps: StatusReport.gaps(ofTree: rules, seesEvents: seesEvents), &programs)
     }
 
     private func remember(_ generation: UInt64, _ rules: [RuleDescription]) {

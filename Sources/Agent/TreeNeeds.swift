@@ -33,10 +33,15 @@ struct TreeNeeds {
     }
 
     /// The programs; empty ones when no rule needs them.
-    func filters(gaps: [String], _ programs: inout TreePrograms) throws -> TreeFilters {
+    ///
+    /// - Parameter guardsManagers: a tree with a filter may not have others start programs for it.
+    func filters(guardsManagers: Bool, gaps: [String], _ programs: inout TreePrograms) throws -> TreeFilters {
         guard !calls.isEmpty || dropped != [] else {
             return TreeFilters(guardProgram: [], treeProgram: [], droppedCapabilities: 0, gaps: gaps)
         }
+        var calls = calls
+        // Without a filter nothing else is held either.
+        if !calls.isEmpty { calls.guardsManagers = guardsManagers }
         let (guardProgram, treeProgram) = try programs.programs(for: calls)
         return TreeFilters(
             guardProgram: guardProgram.instructions, treeProgram: treeProgram.instructions,

@@ -198,7 +198,10 @@ final class Worker {
             try enforcer.serve(Self.makeReporter(board, RingOwner.queue(incarnation)))
             try packets.serve(Self.makePacketReporter(RingOwner.packets(incarnation)))
             let shared = try CallLoop.Shared(
-                trees: trees.table, board: board, executions: enforcer.executions, threads: enforcer.callThreads)
+                trees: trees.table, board: board, executions: enforcer.executions, threads: enforcer.callThreads,
+                ownSockets: [
+                    settings.effectiveSocketPath, settings.effectiveGatewaySocketPath, settings.runtimeSocketPath,
+                ])
             for thread in 0..<CallLoop.threads { try serveCalls(thread, shared) }
         } catch {
             AgentLog.error("\(error)")

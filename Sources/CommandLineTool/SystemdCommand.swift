@@ -72,10 +72,11 @@ struct SystemdEnableCommand: ParsableCommand {
 
     func run() throws {
         let files = try systemd.files()
-        let text = try Self.dropIn(
-            try files.read(), unit: files.unit, launcher: launcherWords(), agentUnit: agentUnit)
+        let unit = try files.read()
+        let text = try Self.dropIn(unit, unit: files.unit, launcher: launcherWords(), agentUnit: agentUnit)
         try files.write(text)
         var messages = ["\(files.unit): \(files.dropIn) written; it holds when the service is started again"]
+        if let warning = Self.warning(unit, unit: files.unit) { messages.append(warning) }
         if let problem = systemd.reload() { messages.append(problem) }
         try ChangeReport(messages: messages).write(output)
     }
@@ -106,6 +107,13 @@ struct SystemdEnableCommand: ParsableCommand {
             }
         }
         return word.contains { " \t'\"\\;".contains($0) } ? "\"\(result)\"" : result
+    }
+
+    /// What a wrapped service will lack that it cannot do without; `nil` for nothing.
+    static func warning(_ unit: SystemdUnit, unit name: String) -> String? {
+        guard unit.value("Type") == "dbus" else { return nil }
+        return "\(name): Type=dbus: a tree with rules may not ask the system bus, "
+            + "unless the agent has --on-failure manager-asked=allow"
     }
 
     /// The drop-in for a unit.

@@ -40,6 +40,8 @@ public enum FailureRow: UInt8, Sendable, CaseIterable {
     case packetLogOverflow
     /// So many calls of a tree wait for somebody else that one more was refused (EAGAIN).
     case callsExhausted
+    /// A supervised tree asked somebody outside who starts programs for others. Nothing went wrong: it is refused unless the row says otherwise.
+    case managerAsked
 
     /// The metric's name, as in `status` and on the command line.
     public var name: String {
@@ -62,6 +64,7 @@ public enum FailureRow: UInt8, Sendable, CaseIterable {
         case .rulesetLost: "ruleset-lost"
         case .packetLogOverflow: "packet-log-overflow"
         case .callsExhausted: "calls-exhausted"
+        case .managerAsked: "manager-asked"
         }
     }
 }

@@ -19,8 +19,8 @@ public enum StandIn {
         backlog: Int32
     ) -> Int32 { act(caller, capabilities, changesIDs, socket, nil, 0, backlog) }
 
-    /// Milliseconds that a child may take.
-    private static let patience: Int32 = 100
+    /// Milliseconds after which a child is killed that does not come to run: what it does takes one or two.
+    private static let patience: Int32 = 5000
 
     private static func act(
         _ caller: borrowing FileCredentials, _ capabilities: CapabilitySet, _ changesIDs: Bool, _ socket: Int32,

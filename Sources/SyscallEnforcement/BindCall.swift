@@ -42,9 +42,10 @@ extension CallBroker {
         return .result(Int(asCaller(tree) { SocketCalls.bind(socket, UnsafeRawBufferPointer(address)) }))
     }
 
-    /// Copies the path of an AF_UNIX address, with a zero byte; false for an address without one.
+    /// Copies the path of an AF_UNIX address, with a zero byte; false for an address without one, and for one that the kernel does not take.
     func copyName(_ address: UnsafeMutableRawBufferPointer) -> Bool {
-        guard address.count > Self.pathOffset, address.loadUnaligned(as: UInt16.self) == UInt16(AF_UNIX),
+        guard address.count > Self.pathOffset, address.count <= MemoryLayout<sockaddr_un>.size,
+            address.loadUnaligned(as: UInt16.self) == UInt16(AF_UNIX),
             address[Self.pathOffset] != 0
         else { return false }
         var length = 0

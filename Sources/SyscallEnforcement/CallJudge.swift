@@ -6,7 +6,8 @@ import PolicyEngine
 /// Asks the rules about each part of one call, and keeps what its alert will say: the first denial, or else the first audit. One
 /// value, reused; its buffers are allocated once.
 struct CallJudge {
-    private var decider: PermissionDecider
+    var decider: PermissionDecider
+    let managers: ManagerSockets
     private let reporter: PermissionReporter
     private let board: StatusBoard
     private var thread: Int32 = 0
@@ -14,13 +15,16 @@ struct CallJudge {
     /// The strictest decision so far.
     private(set) var effect = Effect.allow
     private var isCaptured = false
-    private var asks = true
+    private(set) var asks = true
     /// The alert is about the call itself already.
     private var isCallBlocked = false
     private var hasPath = false
     private let text = UnsafeMutableRawBufferPointer.allocate(byteCount: 128, alignment: 8)
 
-    init(reporter: PermissionReporter, board: StatusBoard, executions: RecentExecutions) {
+    init(
+        reporter: PermissionReporter, board: StatusBoard, executions: RecentExecutions, managers: ManagerSockets
+    ) {
+        self.managers = managers
         decider = PermissionDecider(executions)
         self.reporter = reporter
         self.board = board
@@ -72,7 +76,7 @@ struct CallJudge {
     ) -> Bool {
         let decision = decider.decideSeen(object, isExec: false, access: access, state)
         hasPath = true
-        return note(decision, state)
+        return note(decision, state) && (access != .write || permitsManager(state))
     }
 
     /// Whether an object may be executed, which reads it as well.
@@ -89,12 +93,12 @@ struct CallJudge {
     ) -> Bool {
         let decision = decider.decide(name: name, in: directory, thread: thread, state: state)
         hasPath = true
-        return note(decision, state)
+        return note(decision, state) && permitsManager(state, isNew: true)
     }
 
     /// Whether a directory, which `permits(object:)` was just asked about, may get another name.
     mutating func permitsMove(_ state: UnsafePointer<EnforcementState>) -> Bool {
-        decider.decideMove(state).map { note($0, state) } ?? true
+        (decider.decideMove(state).map { note($0, state) } ?? true) && permitsManagersMove(state)
     }
 
     /// The path that was asked about last, in the host's view; `nil` before.
@@ -313,7 +317,7 @@ struct CallJudge {
     ///   - resource: what the alert is about, if not the decider's path.
     ///   - detail: what the alert says of the call's registers.
     ///   - isPerformed: the call is never let go on as it is, so its memory may be looked at.
-    private mutating func note(
+    mutating func note(
         _ decision: PermissionDecision, _ state: UnsafePointer<EnforcementState>,
         resource: UnsafeRawBufferPointer? = nil, isPerformed: Bool = true,
         detail: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)

@@ -17,18 +17,22 @@ package struct CallLoop {
         let waiting = WaitingCalls()
         let unanswered = UnansweredCalls()
         let resolvers = ResolverSockets()
+        let managers: ManagerSockets
         let table = CallTable()
         let executions: RecentExecutions
         let threads: CallThreads
 
+        /// - Parameter ownSockets: names of the agent's, which no tree may connect to.
         /// - Throws: without descriptors.
         package init(
-            trees: TreeTable, board: StatusBoard, executions: RecentExecutions, threads: CallThreads
+            trees: TreeTable, board: StatusBoard, executions: RecentExecutions, threads: CallThreads,
+            ownSockets: [String]
         ) throws(KernelError) {
             self.trees = trees
             self.board = board
             self.executions = executions
             self.threads = threads
+            managers = ManagerSockets(own: ownSockets)
             duty = try CallDuty(threads: CallLoop.threads)
         }
     }
@@ -67,7 +71,8 @@ package struct CallLoop {
         self.cell = cell
         table = shared.table
         unanswered = shared.unanswered
-        judge = CallJudge(reporter: reporter, board: board, executions: shared.executions)
+        judge = CallJudge(
+            reporter: reporter, board: board, executions: shared.executions, managers: shared.managers)
         broker = try CallBroker(resolvers: shared.resolvers)
         shared.threads.add(thread, id: KernelThread.currentID)
     }

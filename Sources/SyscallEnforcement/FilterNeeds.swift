@@ -62,6 +62,8 @@ public struct FilterNeeds: Sendable, Equatable {
     public var calls: Set<String> = []
     /// The tree has policies of its own, and is told from others by a namespace that it must not leave.
     public var isWorkload = false
+    /// Nobody outside is to be asked to start programs (`ManagerSockets`).
+    public var guardsManagers = false
 
     /// Nothing.
     public init() {}
@@ -108,6 +110,7 @@ public struct FilterNeeds: Sendable, Equatable {
         capabilities.formUnion(other.capabilities)
         calls.formUnion(other.calls)
         isWorkload = isWorkload || other.isWorkload
+        guardsManagers = guardsManagers || other.guardsManagers
     }
 
     /// No rule needs a filter.

@@ -24,6 +24,7 @@ public struct FilterPlan: Sendable, Equatable {
         if needs.anonymousMaps { addAnonymousMaps() }
         addSockets(needs.sockets)
         addCallsOnSockets(needs)
+        if needs.guardsManagers { addMoves() }
         for (capability, rule) in CapabilityCalls.rules where needs.capabilities.contains(capability) { add(rule) }
         for (capability, names) in CapabilityCalls.ownIDs where needs.capabilities.contains(capability) {
             for name in names { add(FilterProgram.Rule(name, .notify, mayBeUnknown: true)) }
@@ -200,6 +201,13 @@ public struct FilterPlan: Sendable, Equatable {
         }
     }
 
+    /// A manager's socket is known by its name, which it is to keep.
+    private mutating func addMoves() {
+        for kind in [CallKind.rename, .renameat, .renameat2, .link, .linkat] {
+            add(FilterProgram.Rule(kind.name, .notify))
+        }
+    }
+
     private mutating func addSockets(_ sockets: FilterNeeds.Sockets) {
         switch sockets {
         case .none: return
@@ -229,7 +237,10 @@ public struct FilterPlan: Sendable, Equatable {
     /// Calls on sockets that need not be the tree's own: inherited, or passed to it; and what queries are sent with.
     private mutating func addCallsOnSockets(_ needs: FilterNeeds) {
         let fastOpen = UInt64(SocketRequest.fastOpen)
-        if needs.sockets != .none || needs.queries { add(FilterProgram.Rule("connect", .notify)) }
+        // Of a socket of AF_UNIX the name is a file's.
+        if needs.sockets != .none || needs.queries || needs.guardsManagers || needs.files {
+            add(FilterProgram.Rule("connect", .notify))
+        }
         if needs.sockets != .none { add(FilterProgram.Rule("bind", .notify)) }
         if needs.sockets.haveConnections {
             for name in ["listen", "accept", "accept4"] { add(FilterProgram.Rule(name, .notify, mayBeUnknown: true)) }

@@ -45,6 +45,14 @@ enum SocketAddress {
         return UnsafeRawBufferPointer(address)
     }
 
+    /// The name of an address of AF_UNIX that has no place in a filesystem, with the zero byte that it begins with; `nil` for others.
+    static func abstractName(of address: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawBufferPointer? {
+        guard address.count > portOffset + 1, address.loadUnaligned(as: UInt16.self) == UInt16(AF_UNIX),
+            address[portOffset] == 0
+        else { return nil }
+        return UnsafeMutableRawBufferPointer(rebasing: address[portOffset...])
+    }
+
     /// The address of AF_UNIX that names an object which a descriptor pins, for whoever has the descriptor too.
     static func name(ofObject object: Int32, in buffer: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawBufferPointer
     {

@@ -81,11 +81,12 @@ extension CallBroker {
     private mutating func connect(
         _ call: SocketCase, _ judge: inout CallJudge, _ state: UnsafePointer<EnforcementState>
     ) -> Answer {
-        if let wait = call.wait { return finishConnection(call, wait) }
+        if let wait = call.wait, !call.kind.isUnix { return finishConnection(call, wait) }
         guard permits(call, &judge, state) else { return Self.denied }
         let asksNames = call.kind.isInternet && judge.hasQueryRules(state)
+        let asksPeer = call.kind.isUnix && judge.asksPeers(state)
         // To whom does not matter, and what it is connected with cannot change.
-        if call.isAlone, !asksNames { return .proceed(.unsharedDescriptors) }
+        if call.isAlone, !asksNames, !asksPeer { return .proceed(.unsharedDescriptors) }
         let request = call.request
         guard request.addressLength <= MessageHeader.nameLimit else { return .result(-Int(EINVAL)) }
         let address = UnsafeMutableRawBufferPointer(rebasing: messages.name[..<Int(request.addressLength)])
@@ -94,8 +95,8 @@ extension CallBroker {
             return .result(-Int(EINTR))
         }
         guard read == 0 else { return .result(Int(read)) }
-        if let known = begin(call, Self.hash(UnsafeRawBufferPointer(address))) { return known }
-        if call.kind.isUnix { return connectUnix(call, address) }
+        if call.wait == nil, let known = begin(call, Self.hash(UnsafeRawBufferPointer(address))) { return known }
+        if call.kind.isUnix { return connectUnix(call, address, asksPeer: asksPeer, &judge, state) }
         if asksNames, let refused = aimAtResolver(call, address, &judge, state) { return refused }
         let answer = connectTo(call, UnsafeRawBufferPointer(address))
         if case .result(let result) = answer, result < 0, asksNames { resolvers.drop(call.socket) }
@@ -165,10 +166,24 @@ extension CallBroker {
     }
 
     /// By a child that is nobody else than the caller: the other end asks the kernel who connected it.
-    private mutating func connectUnix(_ call: SocketCase, _ address: UnsafeMutableRawBufferPointer) -> Answer {
+    private mutating func connectUnix(
+        _ call: SocketCase, _ address: UnsafeMutableRawBufferPointer, asksPeer: Bool, _ judge: inout CallJudge,
+        _ state: UnsafePointer<EnforcementState>
+    ) -> Answer {
         var address = address
+        let given = address
         let found = resolveName(&address, call)
-        return connected(call, found == 0 ? standIn(call, UnsafeRawBufferPointer(address)) : found)
+        guard found == 0 else { return connected(call, found) }
+        guard !asksPeer || permitsPeer(given, &judge, state) else { return Self.denied }
+        return connected(call, standIn(call, UnsafeRawBufferPointer(address)))
+    }
+
+    /// Whether the socket that was found, or the one of a name without a place in a filesystem, may be connected to.
+    private func permitsPeer(
+        _ given: UnsafeMutableRawBufferPointer, _ judge: inout CallJudge, _ state: UnsafePointer<EnforcementState>
+    ) -> Bool {
+        if walk.object >= 0 { return judge.permits(object: walk.object, .write, state) }
+        return SocketAddress.abstractName(of: given).map { judge.permits(abstractName: $0, state) } ?? true
     }
 
     /// Has an address of AF_UNIX that is a path name what the path leads to for the caller: 0 or a negated errno.
@@ -182,8 +197,11 @@ extension CallBroker {
     }
 
     private func connected(_ call: SocketCase, _ result: Int32) -> Answer {
+        guard result == -EAGAIN, call.blocks else { return .result(Int(result)) }
         // The other end's queue is full; there is nothing that would tell when it no longer is.
-        result == -EAGAIN && call.blocks ? .waits : .result(Int(result))
+        var wait = call.wait ?? SocketWait(socket: call.socket, forRoom: true, isSilent: true)
+        if call.wait == nil { wait.deadline = Self.deadline(of: call.socket, sends: true) }
+        return .waitsFor(wait)
     }
 
     private mutating func standIn(_ call: SocketCase, _ address: UnsafeRawBufferPointer) -> Int32 {

@@ -29,7 +29,7 @@ enum SystemCallText {
         #endif
     }
 
-    /// The LSM hook in which KubeArmor's enforcer denies a call that reads or changes names or metadata; `FILE_OPEN` for all others.
+    /// The LSM hook in which KubeArmor's enforcer denies a call that reads or changes names or metadata, or connects to a name; `FILE_OPEN` for all others.
     /// It has none for owners, extended attributes and times: they get names of the same kind.
     static func hook(of number: Int32) -> String {
         #if arch(x86_64)
@@ -47,6 +47,7 @@ enum SystemCallText {
             case 188, 189, 190, 197, 198, 199, 463, 466: "FILE_SETXATTR"
             case 132, 235, 261, 280: "FILE_UTIME"
             case 0, 17, 19, 40, 275, 295, 327: "FILE_PERMISSION"
+            case 42: "SOCKET_CONNECT"
             default: "FILE_OPEN"
             }
         #else
@@ -63,6 +64,7 @@ enum SystemCallText {
             case 5, 6, 7, 14, 15, 16, 463, 466: "FILE_SETXATTR"
             case 88: "FILE_UTIME"
             case 63, 65, 67, 69, 71, 76, 286: "FILE_PERMISSION"
+            case 203: "SOCKET_CONNECT"
             default: "FILE_OPEN"
             }
         #endif

@@ -63,6 +63,13 @@ struct SystemdTests {
         }
     }
 
+    @Test func aServiceOfTheBusIsWarnedAbout() {
+        let text = "[Service]\nType=dbus\nBusName=org.example\nExecStart=/bin/x\n"
+        #expect(
+            SystemdEnableCommand.warning(Self.unit(text), unit: "x.service")?.contains("manager-asked=allow") == true)
+        #expect(SystemdEnableCommand.warning(Self.unit("[Service]\nExecStart=/bin/x\n"), unit: "x.service") == nil)
+    }
+
     @Test(arguments: [
         ("plain", "plain"), ("/a b", "\"/a b\""), ("a\"b", "\"a\\\"b\""), ("100%", "100%%"), ("$HOME", "$$HOME"),
         ("a\\b", "\"a\\\\b\""),

@@ -74,7 +74,9 @@ extension KernelSuite {
         @Test func aSecondListenerIsReported() throws {
             let scratch = try Scratch()
             let agent = try AgentUnderTest(
-                scratch, policies: ["p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)])
+                scratch, policies: ["p.yaml": AgentUnderTest.policy(file: AgentUnderTest.protectedTree)],
+                // Otherwise no tree gets as far as to ask.
+                options: ["--on-failure", "manager-asked=allow"])
             let inner = [AgentUnderTest.binaries + "/portcullis", "run", "--socket", agent.socket, "--", "echo", "ran"]
             let result = agent.tool(["run", "--"] + inner)
             #expect(result.status == 1 && result.output == "", "\(result)")

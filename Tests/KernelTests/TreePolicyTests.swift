@@ -204,7 +204,8 @@ extension KernelSuite {
         }
 
         @Test func anEndedTreesRulesAreGone() throws {
-            let (scratch, agent) = try start()
+            // The tree asks the agent itself.
+            let (scratch, agent) = try start(["--on-failure", "manager-asked=allow"])
             let policy = try own(scratch, Self.policy("file:\n  matchPaths: [{path: \"@/work/plain\"}]"))
             let inside = tree(
                 agent, policy, agent.place.binaries + "/portcullis", "status", "--json", "--socket", agent.socket)

@@ -99,6 +99,13 @@ struct FilterPlanTests {
             try expectRecorded(FilterPlan(try Self.needs(entry.policy, seesEvents: false)), "file-without-events")
         }
 
+        /// What every tree with a filter pays for having nobody outside start programs for it: connect(2), and moved and linked names.
+        @Test func soIsTheProgramThatGuardsManagers() throws {
+            var needs = FilterNeeds()
+            needs.guardsManagers = true
+            try expectRecorded(FilterPlan(needs), "managers")
+        }
+
         private func expectRecorded(_ plan: FilterPlan, _ name: String) throws {
             let text = try plan.programs().treeProgram.text
             let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

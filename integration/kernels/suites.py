@@ -27,6 +27,7 @@ IN_GUESTS = {
     "TreePolicyTests": ("seccomp", "policies of a tree's own"),
     "PublishedTreePolicyTests": ("seccomp", "KubeArmor's published container policies"),
     "SystemCallRuleTests": ("seccomp", "rules on capabilities and system calls"),
+    "B21ManagerTests": ("seccomp", "B21 managers over AF_UNIX, files of cron's"),
     "B23PointerRaceTests": ("seccomp", "B23 paths that change while the call waits"),
     "B31SendTests": ("seccomp", "B31 packets without a connection"),
     "EquivalenceTests": ("seccomp", "calls do what they do without us"),

@@ -70,8 +70,8 @@ struct pc_stand_in {
 };
 
 /// Has a child of its own connect(2) a socket or, without address, listen(2) on it, and ends it: the kernel remembers as the other end's
-/// peer who does that (SO_PEERCRED), and that shall be nobody with privileges. 0 or -errno (-EAGAIN: not within `milliseconds`, nothing was
-/// done; -EPERM: the child could not become who it has to be).
+/// peer who does that (SO_PEERCRED), and that shall be nobody with privileges. 0 or -errno (-EAGAIN: it would have to wait, nothing was
+/// done, also when the child does not come to its end within `milliseconds`; -EPERM: the child could not become who it has to be).
 int pc_stand_in(
     const struct pc_stand_in *who, int socket, const void *_Nullable address, uint32_t length, int backlog,
     int milliseconds);

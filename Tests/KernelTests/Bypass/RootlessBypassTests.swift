@@ -190,6 +190,30 @@ extension KernelSuite {
             expectAlert(agent, "Network", "protocol=TCP")
         }
 
+        /// Managers of the user's own, and a socket that a rule names.
+        @Test func b21NoManagerIsAsked() throws {
+            let (scratch, agent) = try start(
+                AgentUnderTest.policy(file: "matchPaths: [{path: \"@/work/named\"}]"))
+            let folder = "/run/user/\(Scratch.user)"
+            let isNew = !FileManager.default.fileExists(atPath: folder)
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            let (manager, named, other) = (
+                folder + "/docker.sock", scratch.path("work/named"), scratch.path("work/other")
+            )
+            try Shell.check("chown", "-R", Scratch.user, folder)
+            defer { try? FileManager.default.removeItem(atPath: isNew ? folder : manager) }
+            let server = try Background(
+                scratch.enter + [Self.victim, "unix-serve", manager, named, other], folder: scratch.outside)
+            #expect(agent.victim("unix-connect", manager, "plain").output == "ok user \(Scratch.user)\n")
+            #expect(victim(agent, "unix-connect", manager, "plain").output == "errno 13 EACCES\n")
+            expectAlert(agent, "File", manager, policy: "SupervisedTree")
+            #expect(victim(agent, "unix-connect", named, "plain").output == "errno 13 EACCES\n")
+            expectAlert(agent, "File", named, number: 2)
+            #expect(victim(agent, "unix-connect", other, "plain").output == "ok user \(Scratch.user)\n")
+            #expect(agent.alerts().count == 2)
+            #expect(server.lines == ["ready", "0 user \(Scratch.user)", "2 user \(Scratch.user)"])
+        }
+
         // MARK: - The agent
 
         /// Four processes at once; every denial is made, and accounted for.
