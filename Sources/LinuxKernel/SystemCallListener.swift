@@ -68,16 +68,23 @@ public enum SystemCallListener {
 
     /// Ends the call with a descriptor: a copy of ours becomes one of the target's.
     ///
-    /// - Parameter closeOnExec: of the target's descriptor.
+    /// - Parameters:
+    ///   - closeOnExec: of the target's descriptor.
+    ///   - added: the number that the target has it under, though the call was not answered: a signal called the target away in between.
     /// - Returns: 0 or a negated errno; the call is then still unanswered.
-    public static func finish(_ listener: Int32, _ id: UInt64, descriptor: Int32, closeOnExec: Bool) -> Int32 {
+    public static func finish(
+        _ listener: Int32, _ id: UInt64, descriptor: Int32, closeOnExec: Bool, added: inout Int32?
+    ) -> Int32 {
         let flags = closeOnExec ? UInt32(bitPattern: OpenFlags.closeOnExec) : 0
         let number = pc_listener_add_descriptor(listener, id, descriptor, flags, 1)
         if number >= 0 { return 0 }
         // Before Linux 5.14 it takes two steps; a target that is killed in between has no use for the first.
         guard number == -22 else { return number }
-        let added = pc_listener_add_descriptor(listener, id, descriptor, flags, 0)
-        return added < 0 ? added : pc_listener_respond(listener, id, Int64(added), 0, 0)
+        let own = pc_listener_add_descriptor(listener, id, descriptor, flags, 0)
+        guard own >= 0 else { return own }
+        let result = pc_listener_respond(listener, id, Int64(own), 0, 0)
+        if result != 0 { added = own }
+        return result
     }
 
     /// Wakes the target on our CPU (Linux 6.6); nothing before.

@@ -267,10 +267,13 @@ package struct CallLoop {
         case .descriptor(let descriptor, let closeOnExec):
             judge.reportCall(
                 table.name(notification), path: judge.lastPath, notification, isRefused: judge.effect == .block, state)
+            var added: Int32?
             let result = SystemCallListener.finish(
-                tree.listener, notification.id, descriptor: descriptor, closeOnExec: closeOnExec)
+                tree.listener, notification.id, descriptor: descriptor, closeOnExec: closeOnExec, added: &added)
             if result == -ENOENT, tracked != nil {
-                kept = answer
+                // What it has already it is not given again.
+                kept = added.map { .result(Int($0)) } ?? answer
+                if added != nil { RawDescriptor.close(descriptor) }
                 break
             }
             // EMFILE is the caller's own limit.

@@ -70,6 +70,16 @@ extension KernelSuite {
             #expect(errors < 30, "\(errors)")
         }
 
+        /// It was given the descriptor, and called away before it had its number: it gets that when it calls again, and no other descriptor.
+        @Test func anInterruptedOpenIsGivenItsDescriptorOnce() throws {
+            let (_, agent) = try start(without: ["SEND", "WAIT"], Self.files)
+            let victim = agent.place.binaries + "/portcullis-victim"
+            let result = agent.tool("run", "--", victim, "interrupted-left", "/tmp", "1000")
+            let left = try #require(Int(result.output.dropFirst("left ".count).dropLast()), "\(result)")
+            // Otherwise it is each of them. (The kernel can throw an answer away that it has taken: then nobody knows.)
+            #expect(left < 250, "\(left)")
+        }
+
         /// A listener of somebody else's in the chain: the kernel has no room for another.
         @Test func aSecondListenerIsReported() throws {
             let scratch = try Scratch()

@@ -74,7 +74,7 @@ int do_write_at(char **a) { return done(openat(open(a[0], O_RDONLY | O_DIRECTORY
 static void ignore(int signal) { (void)signal; }
 
 // Makes and opens COUNT things below a directory while a signal comes all the time; how many calls failed.
-int do_interrupted(char **a) {
+static int interrupted(char **a) {
     struct sigaction action = {.sa_handler = ignore, .sa_flags = SA_RESTART};
     sigaction(SIGALRM, &action, NULL);
     struct itimerval often = {{0, 150}, {0, 150}};
@@ -90,6 +90,24 @@ int do_interrupted(char **a) {
         else close(fd);
         if (unlink(name) < 0) errors++;
     }
-    printf("errors %d\n", errors);
+    return errors;
+}
+
+int do_interrupted(char **a) {
+    printf("errors %d\n", interrupted(a));
+    return 0;
+}
+
+static int open_descriptors(void) {
+    int count = 0;
+    for (int fd = 0; fd < 1024; fd++) count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+// The same; how many descriptors it has then that it did not get.
+int do_interrupted_left(char **a) {
+    int before = open_descriptors();
+    interrupted(a);
+    printf("left %d\n", open_descriptors() - before);
     return 0;
 }

@@ -385,6 +385,7 @@ static const struct {
     {"reopen-write", 1, do_reopen_write},
     {"write-at", 2, do_write_at},
     {"interrupted", 2, do_interrupted},
+    {"interrupted-left", 2, do_interrupted_left},
     {"syscall", 4, do_syscall},
     {"int80", 4, do_int80},
 };

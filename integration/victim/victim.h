@@ -74,3 +74,4 @@ int do_futimens(char **arguments);
 int do_reopen_write(char **arguments);
 int do_write_at(char **arguments);
 int do_interrupted(char **arguments);
+int do_interrupted_left(char **arguments);
